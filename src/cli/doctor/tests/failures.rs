@@ -456,6 +456,26 @@ fn a_hub_that_is_down_is_told_once_and_the_cure_fits_what_was_seen() {
                   cannot connect: Connection refused See net.hubs, tls.hub";
     assert!(told.contains(wanted), "{told}");
 
+    // What a hub says to the own trunk is not what is wrong for another one.
+    let each_its_own = |world: &mut World| {
+        if let Some(peer) = node(world).peers.first_mut() {
+            peer.trouble = Some("it answers OPTIONS with 403".to_owned());
+        }
+        trouble(
+            world,
+            HUBS[0],
+            "sbc.fabrikam.example",
+            "the peer refused us with TLS alert UnknownCA",
+        );
+    };
+    let world = expect(each_its_own, &["options.health", "tenants.trunk"]);
+    let (of_hub, of_trunk) = (said(&world, "options.health"), said(&world, "tenants.trunk"));
+    assert!(of_hub.contains("403") && !of_hub.contains("fabrikam"), "{of_hub}");
+    assert!(
+        of_trunk.contains("fabrikam") && of_trunk.contains("UnknownCA"),
+        "{of_trunk}"
+    );
+
     // Hubs that answer for other trunks.
     let of_trunk = |why: &str| {
         let world = expect(
