@@ -158,6 +158,9 @@ impl Call {
         let callee_config = callee.worker_config(Some(&caller.media));
         let mut configs = caller_config.iter().chain(&callee_config);
         let recodes_at_cost = configs.any(LegConfig::recodes_at_cost);
+        // What is to be recoded shows when it has answered: its place is kept until then.
+        let waits = caller.media.negotiated.is_none() && caller.media.offered.is_some();
+        let keeps_place = waits && callee.media.recodes_at_cost;
         if let Some(config) = caller_config {
             self.effects.push(Effect::ConfigureMedia { handle: a, config });
         }
@@ -166,7 +169,7 @@ impl Call {
         }
         self.effects.push(Effect::BridgeMedia { a, b });
         if let Some(leg) = self.leg_mut(to) {
-            leg.media.recodes_at_cost = recodes_at_cost;
+            leg.media.recodes_at_cost = recodes_at_cost || keeps_place;
         }
         true
     }

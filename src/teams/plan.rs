@@ -104,7 +104,8 @@ fn identity(facts: PlanFacts<'_>, tenant: &Tenant) -> (String, String, Vec<(Head
     )
 }
 
-/// The terms of the legs that we call Teams on, and of transfers there: they are of the tenant's own trunk.
+/// The terms of the legs that we call Teams on: they are of the tenant's own trunk. Whoever comes by a transfer has the terms of the
+/// leg that has asked for it.
 pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
     terms_of(config, tenant, &tenant.fqdn)
 }

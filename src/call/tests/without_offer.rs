@@ -70,6 +70,11 @@ fn a_carrier_without_the_codec_of_who_answers_is_offered_what_becomes_it() {
         rig.respond(&rig.last_invite(), reply(200).sdp(answer));
         let offered = rig.last_response(CALLER).sdp_line("m=");
         assert_eq!(offered, Some(format!("m=audio 20000 RTP/AVP {ours}")));
+        assert_eq!(
+            rig.call.recoding_place() == RecodingPlace::Needed,
+            !is_full,
+            "until it shows"
+        );
         let answered = if is_full { "AVP 9 101" } else { "AVP 8 101" };
         rig.ack(CALLER, &carrier_sdp("sendrecv").replace("AVP 8 0 101", answered));
         assert_eq!((rig.call.phase(), rig.reinvites(CALLEE).len()), (Phase::Answered, 0));

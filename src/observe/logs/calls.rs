@@ -121,12 +121,15 @@ pub(super) fn news(
             );
             trace_steps(lines, &refused.trace);
         }),
-        CallNews::ReferDecided { leg, refer_to, status } => info!(
-            leg = leg.0,
-            refer_to = lines.text(refer_to),
-            status,
-            "a REFER was accepted, and the application has said what comes of it"
-        ),
+        CallNews::ReferDecided { leg, refer_to, status } => lines.throttles.refers.say(|withheld| {
+            info!(
+                leg = leg.0,
+                refer_to = lines.text(refer_to),
+                status,
+                withheld,
+                "a REFER was accepted, and the application has said what comes of it"
+            );
+        }),
         CallNews::ReplaceRefused(refused) => replace_refused(lines, None, refused),
         CallNews::Transfer(news) => transferred(lines, news),
         CallNews::Holds { leg } => debug!(leg = leg.0, "this leg's peer has put the other side on hold"),

@@ -36,13 +36,14 @@ impl Uri {
     /// Whether `other` says nothing else of any parameter.
     fn params_agree(&self, other: &Uri) -> bool {
         self.params().all(|(name, value)| {
-            let named = |(key, _): &(&str, Option<&str>)| plain(key).eq_ignore_ascii_case(&plain(name));
+            let name = plain(name);
+            let named = |(key, _): &(&str, Option<&str>)| plain(key).eq_ignore_ascii_case(&name);
             match other.params().find(named) {
                 Some((_, others)) => match (value, others) {
                     (Some(value), Some(others)) => plain(value).eq_ignore_ascii_case(&plain(others)),
                     (value, others) => value == others,
                 },
-                None => !TELLING.iter().any(|telling| telling.eq_ignore_ascii_case(&plain(name))),
+                None => !TELLING.iter().any(|telling| telling.eq_ignore_ascii_case(&name)),
             }
         })
     }
