@@ -553,6 +553,11 @@ pub enum CallNews {
     ReplaceRefused(Box<RefusedReplace>),
     /// A transfer that was accepted has come a step further.
     Transfer(TransferNews),
+    /// The peer of a leg that is on hold has refused to be taken off it.
+    StaysOnHold {
+        leg: LegIndex,
+        status: u16,
+    },
     /// The peer of a leg has put the other side on hold.
     Holds {
         leg: LegIndex,

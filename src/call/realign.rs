@@ -3,6 +3,7 @@
 
 use super::asked_change::Consequence;
 use super::change::Purpose;
+use super::event::CallNews;
 use super::id::LegIndex;
 use super::leg::Leg;
 use super::value::{Call, Phase};
@@ -144,8 +145,10 @@ impl Call {
     /// An alignment was refused: one that came at a bad moment is tried again.
     pub(super) fn alignment_refused(&mut self, to: LegIndex, (tries, opens): (u8, bool), status: u16, now: Moment) {
         if !may_be_asked_again(status) || tries >= MOST_TRIES {
-            if let Some(partner) = self.partner(to).filter(|_| opens) {
-                self.align(partner, now);
+            match self.partner(to) {
+                Some(partner) if opens => self.align(partner, now),
+                Some(partner) => self.stays_closed(to, partner, status, now),
+                None => {}
             }
             return;
         }
@@ -153,6 +156,21 @@ impl Call {
         if let Some(leg) = self.leg_mut(to) {
             let tries = tries + 1;
             leg.realign = Some(Realign { at, tries, opens });
+        }
+    }
+
+    /// Who was to talk again will not, as one whom a transfer finds on hold and who refuses to be taken off it: the other side
+    /// is told that it is on hold, and may ask again by a resume of its own.
+    fn stays_closed(&mut self, refuses: LegIndex, partner: LegIndex, status: u16, now: Moment) {
+        let settled = self.leg(partner).and_then(|leg| leg.media.negotiated.as_ref());
+        let told = settled.map(|settled| settled.direction);
+        let flows = self.settled_beside(partner).map(|(_, direction)| direction);
+        let closes = told
+            .zip(flows)
+            .is_some_and(|(told, flows)| told != flows && told.and(flows) == flows);
+        if closes {
+            self.tell(CallNews::StaysOnHold { leg: refuses, status });
+            self.align(partner, now);
         }
     }
 

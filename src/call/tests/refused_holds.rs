@@ -2,9 +2,10 @@
 
 use super::messages::{Sent, reply};
 use super::peers::{carrier_sdp, teams_sdp};
+use super::replaced::replacing;
 use super::rig::Rig;
 use super::scenario::{from_carrier, from_teams};
-use crate::call::{LegIndex, Phase};
+use crate::call::{CallNews, LegIndex, Phase};
 use crate::sdp::Direction;
 use crate::sip::Method;
 use crate::sip::message::HeaderName;
@@ -354,4 +355,38 @@ fn a_hold_before_the_ack_outlives_a_silent_carrier() {
     rig.fail(&told, TransportCause::Timeout);
     assert_eq!(rig.call.phase(), Phase::Answered);
     rig.hang_up_and_finish();
+}
+
+/// Whoever took the call out of hold is on hold itself then, and may resume.
+#[test]
+fn teams_090_a_carrier_that_refuses_to_be_taken_off_hold_is_no_secret() {
+    for status in [405, 488, 603] {
+        let mut rig = from_teams().begin().answered();
+        let held = asks(&mut rig, CALLER, "inactive").expect("the carrier is asked");
+        rig.respond(&held, reply(200).sdp(carrier_sdp("inactive")));
+        assert_answered(&mut rig, CALLER, Direction::Inactive);
+        rig.replace(rig.dialog_of(CALLER), &replacing());
+        rig.ack_inside(CALLER, "");
+        rig.respond(&rig.last_reinvite(CALLEE), reply(status));
+        let told = rig.last_reinvite(CALLER);
+        assert_eq!(told.message.call_id(), "second-call-id");
+        assert!(told.sdp().contains("a=inactive\r\n"), "{}", told.sdp());
+        rig.respond(&told, reply(200).sdp(teams_sdp("inactive")));
+        let said =
+            |news: &&CallNews| matches!(news, CallNews::StaysOnHold { leg: CALLEE, status: said } if *said == status);
+        assert_eq!(rig.news.iter().filter(said).count(), 1);
+        let resumed = {
+            let before = rig.reinvites(CALLEE).len();
+            let resume = rig.inside(CALLER, &Method::Invite, 2, &teams_sdp("sendrecv"));
+            rig.request_of((rig.flow_of_teams(), false), CALLER, resume);
+            rig.reinvites(CALLEE)
+                .get(before)
+                .cloned()
+                .expect("the carrier is asked again")
+        };
+        rig.respond(&resumed, reply(200).sdp(carrier_sdp("sendrecv")));
+        assert_eq!(rig.last_response(CALLER).message.status(), Some(200));
+        rig.ack_inside(CALLER, "");
+        rig.hangs_up_and_finish(CALLEE);
+    }
 }

@@ -208,6 +208,7 @@ impl CallMetrics {
             | CallNews::ReferDecided { .. }
             | CallNews::Holds { .. }
             | CallNews::Resumes { .. }
+            | CallNews::StaysOnHold { .. }
             | CallNews::ByeDelayed { .. }
             | CallNews::TransportPassedOver { .. } => {}
         }
