@@ -1,11 +1,12 @@
-//! Keys of peers, in their audio and as INFO, and keys that are sent to them. Without an application they go over to the other
-//! side (`passing_keys`).
+//! Keys of peers, in their audio and as INFO, and keys that are sent to them. Where two sides talk they go over to the other one
+//! (`passing_keys`).
 
 use super::application::{Line, Running};
 use super::event::{Answered, Effect};
 use super::hearing::{Beginning, NO_KEYS, Needs, Ready, gives_keys};
 use super::id::LegIndex;
 use super::leg::{Leg, LegState};
+use super::passing_keys::KEY_PASSED;
 use super::value::Call;
 use crate::app::verb;
 use crate::dial::LegKind;
@@ -16,9 +17,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
-
-/// How long a key of an INFO is held for the other side of a bridge.
-const KEY_OF_INFO: Duration = Duration::from_millis(160);
 
 /// The same key this soon after it came the other way is that one: events and tones are told when a key is released,
 /// an INFO is sent then or when it is pressed.
@@ -85,9 +83,9 @@ impl Call {
         if !leg.key_ways.is_new(key, Way::Audio, now) {
             return;
         }
-        match self.app.is_some() {
-            true => self.digit(index, key, now),
-            false => self.pass_key_of_audio(index, key),
+        self.digit(index, key, now);
+        if self.app.is_none() || self.bridged.is_some() {
+            self.pass_key_of_audio(index, key);
         }
     }
 
@@ -113,20 +111,10 @@ impl Call {
         }
         let media = media_of_events(pressed);
         let comes_as_event = media.is_some() && media == pressed.key_ways.events_of;
-        if self.app.is_none() {
-            if !comes_as_event {
-                self.pass_key_of_info(leg, digit);
-            }
-            return;
-        }
         self.digit(leg, digit, now);
-        // The other side of a bridge hears of it as of a key in the audio: INFO is not for everybody, Teams above all. An
-        // event is relayed by itself.
-        if self.bridged.is_some()
-            && !comes_as_event
-            && let Some(partner) = self.partner(leg)
-        {
-            self.send_digits(partner, digit.to_string(), KEY_OF_INFO);
+        // The other side of a bridge gets it in the form that it takes. An event is relayed by itself.
+        if !comes_as_event && (self.app.is_none() || self.bridged.is_some()) {
+            self.pass_key_of_info(leg, digit);
         }
     }
 
@@ -201,7 +189,7 @@ impl Call {
 
     /// Keys have been sent: the verb that sent them is done.
     pub(super) fn digits_sent(&mut self, leg: LegIndex, cookie: u32, now: Moment) {
-        if self.app.is_none() {
+        if cookie == KEY_PASSED {
             self.next_key(leg);
             return;
         }

@@ -1,5 +1,5 @@
-//! Keys of one side of a static route that go over to the other in the form that it takes (TEAMS-098). An event is relayed as
-//! an event by the media worker, a tone as the audio that it is; what changes its form is sent from here, one key at a time.
+//! Keys of one side that go over to the other in the form that it takes (TEAMS-098). An event is relayed as an event by the media
+//! worker, a tone as the audio that it is; what changes its form is sent from here, one key at a time.
 
 use super::event::Effect;
 use super::id::LegIndex;
@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// How long a key is held.
 const HELD: Duration = Duration::from_millis(120);
+/// The number of a key that is passed on: no verb or command waits for it.
+pub(super) const KEY_PASSED: u32 = 0;
 /// Keys that wait for the one before them; nobody types ahead further.
 const MOST_QUEUED: usize = 32;
 
@@ -30,7 +32,8 @@ impl Call {
             // Relayed as it is.
             (true, true) => {}
             (false, false) if partner.terms.keys != KeyForm::Info => {}
-            (true, false) if partner.terms.keys == KeyForm::Events => {}
+            // On a static route: an application's caller was answered, events and all, before anybody knew whom it would talk to.
+            (true, false) if partner.terms.keys == KeyForm::Events && self.app.is_none() => {}
             _ => self.give_key(partner.index, key),
         }
     }
@@ -44,7 +47,9 @@ impl Call {
 
     /// Whether tones are to be looked for in what a leg's peer says: somebody takes them in another form.
     pub(super) fn turns_tones(&self, index: LegIndex) -> bool {
-        let both = self.both(index).filter(|_| self.app.is_none());
+        let both = self
+            .both(index)
+            .filter(|_| self.app.is_none() || self.bridged.is_some());
         both.is_some_and(|(leg, partner)| {
             let turned = partner.takes_events() || partner.terms.keys == KeyForm::Info;
             leg.terms.keys == KeyForm::Tones && leg.is_up() && turned
@@ -79,7 +84,7 @@ impl Call {
         if let (Some(handle), Some(key)) = (handle, key) {
             self.effects.push(Effect::SendDigits {
                 handle,
-                cookie: 0,
+                cookie: KEY_PASSED,
                 digits: key.to_string(),
                 duration: HELD,
             });

@@ -1,13 +1,16 @@
-//! Keys that change their form between the sides of a static route (TEAMS-098).
+//! Keys that change their form between the two sides of a call (TEAMS-098).
 
+use super::application::{dial, to_application};
 use super::messages::reply;
 use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
 use super::scenario::{from_carrier, from_teams};
 use crate::call::{Effect, Event, LegIndex};
+use crate::dial::KeyForm;
 use crate::media::LegId;
 use crate::sip::Method;
 use crate::sip::message::HeaderName;
+use serde_json::json;
 
 const CALLER: LegIndex = LegIndex::CALLER;
 const CALLEE: LegIndex = LegIndex(1);
@@ -137,5 +140,43 @@ fn teams_098_tones_of_a_carrier_are_events_toward_teams_where_they_are_looked_fo
     // Who sends events needs no ear.
     let mut rig = from_carrier().of_carrier("dtmf = \"tones\"\n").begin().answered();
     assert_eq!(rig.listens(), []);
+    rig.hang_up_and_finish();
+}
+
+/// Its caller was answered before anybody knew that who answers takes no events.
+#[test]
+fn an_applications_dial_passes_keys_in_the_form_that_the_callee_takes() {
+    for (keys, tones, infos) in [(KeyForm::Events, 1, 0), (KeyForm::Tones, 1, 0), (KeyForm::Info, 0, 1)] {
+        let mut rig = to_application().begin();
+        rig.answer(&json!([dial(&["+12065550101"], &json!({}))]));
+        rig.planned_on(&["+12065550101"], |terms| terms.keys = keys);
+        rig.ack(CALLER, "");
+        let invite = rig.last_invite();
+        rig.respond(&invite, reply(200).sdp(without_events()));
+        rig.info(CALLER, "application/dtmf", "8");
+        rig.step(Event::DigitsSent {
+            leg: invite.leg,
+            cookie: 0,
+        });
+        rig.step(Event::Digit {
+            leg: CALLER,
+            digit: '7',
+        });
+        let callee = rig.handle_of(invite.leg);
+        let sent = [(callee, "8".to_owned()), (callee, "7".to_owned())];
+        assert_eq!(rig.keys_sent(), sent[..2 * tones], "{keys:?}");
+        assert_eq!(rig.requests_sent(&Method::Info).len(), 2 * infos, "{keys:?}");
+        rig.hang_up_and_finish();
+    }
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(&["+12065550101"], &json!({}))]));
+    rig.planned(&["+12065550101"]);
+    rig.ack(CALLER, "");
+    rig.picks_up(&rig.last_invite());
+    rig.step(Event::Digit {
+        leg: CALLER,
+        digit: '7',
+    });
+    assert_eq!(rig.keys_sent(), [], "an event is relayed as it is");
     rig.hang_up_and_finish();
 }

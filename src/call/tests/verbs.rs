@@ -236,6 +236,10 @@ fn a_key_in_an_info_reaches_the_other_side_of_a_bridge() {
     rig.key_in_info(LegIndex::CALLER, "5");
     rig.picks_up(&invite);
     rig.key_in_info(LegIndex::CALLER, "6");
+    rig.step(Event::DigitsSent {
+        leg: invite.leg,
+        cookie: 0,
+    });
     // Events are relayed as they are; what else is sent of the same media comes as one too.
     rig.key(LegIndex::CALLER, '7');
     rig.key_in_info(LegIndex::CALLER, "8");
