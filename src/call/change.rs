@@ -11,7 +11,7 @@ use super::realign::may_be_asked_again;
 use super::session_clock::{SessionClock, peer_session_timer};
 use super::value::Call;
 use crate::moment::Moment;
-use crate::sdp::{Direction, Format};
+use crate::sdp::{self, Direction, Format, Recoding, Session};
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::session_timer::{SessionTimerOffer, parse_seconds};
 use crate::sip::transaction::Cause as TransportCause;
@@ -287,6 +287,15 @@ impl Call {
         }
         match change.purpose {
             Purpose::Refresh => self.refresh_refused(change.to, status, now),
+            Purpose::Asked { from, offer } if self.recodes_instead(status, from, &offer) => {
+                match self.answer_change(from, &offer) {
+                    Ok(()) => {
+                        self.reconnect(now);
+                        self.accept_change(from, now);
+                    }
+                    Err(detail) => self.refuse_change(from, 488, Some(detail)),
+                }
+            }
             Purpose::Asked { from, .. } => {
                 let status = if matches!(status, 488 | 491 | 606 | 415) {
                     status
@@ -305,6 +314,29 @@ impl Call {
             Purpose::Late | Purpose::LateResume => self.alignment_refused(change.to, (0, false), status, now),
             Purpose::TakenBack => {}
         }
+    }
+
+    /// Whether what the peer of `from` offers is another codec and no more, and is recoded where the other side refuses it.
+    fn recodes_instead(&self, status: u16, from: LegIndex, offer: &[u8]) -> bool {
+        let partner = self.partner(from).and_then(|partner| self.leg(partner));
+        let settled = partner.and_then(|partner| partner.media.negotiated.as_ref());
+        let (Some(leg), Some(partner), Some(settled), Ok(session)) =
+            (self.leg(from), partner, settled, Session::parse(offer))
+        else {
+            return false;
+        };
+        let carried = sdp::carry_offer(&session, &leg.terms.media, &partner.terms.media, Recoding::Any);
+        let mut speech = settled
+            .formats
+            .iter()
+            .filter(|known| !known.format.codec.is_auxiliary());
+        let is_spoken = speech.all(|known| known.format.speech().is_some());
+        !may_be_asked_again(status)
+            && is_spoken
+            && !session.is_switched_off()
+            && carried.is_ok_and(|carried| {
+                carried.direction == settled.direction && carried.formats.iter().any(|format| format.speech().is_some())
+            })
     }
 
     /// No final answer to a re-INVITE: a far side that does not answer is gone, one that could not be reached just now

@@ -1,5 +1,6 @@
-//! Codecs that change while a call is up: Teams is never asked, packets are recoded while the sides share none.
+//! Codecs that change while a call is up: Teams is not asked for others, packets are recoded while the sides share none.
 
+use super::application::{dial, to_application};
 use super::messages::reply;
 use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
@@ -7,6 +8,7 @@ use super::scenario::{from_carrier, from_teams};
 use crate::call::{CallNews, LegIndex, RecodingPlace};
 use crate::codec::speech::Speech;
 use crate::sip::Method;
+use serde_json::json;
 
 const CALLER: LegIndex = LegIndex::CALLER;
 const CALLEE: LegIndex = LegIndex(1);
@@ -48,6 +50,46 @@ fn another_codec_of_the_carrier_is_recoded_and_teams_is_not_asked() {
             assert_eq!(relayed(&rig, carrier), from_carrier, "{formats}");
             assert_eq!(relayed(&rig, teams), from_teams, "{formats}");
         }
+        rig.hang_up_and_finish();
+    }
+}
+
+/// Teams is asked to give up a codec, an application's callee to take another one: both may refuse.
+#[test]
+fn a_codec_that_the_other_side_refuses_is_recoded() {
+    for status in [405, 488, 606] {
+        let mut rig = from_carrier().begin().answered();
+        rig.request(CALLER, Method::Invite, "", &offer("8"));
+        rig.respond(&rig.last_reinvite(CALLEE), reply(status));
+        assert_eq!(rig.last_response(CALLER).message.status(), Some(200));
+        rig.ack(CALLER, "");
+        assert_eq!(relayed(&rig, CALLER), [(8, Some(8), None)]);
+        let of_teams = [(8, Some(8), None), (0, Some(8), Some(Speech::Pcma))];
+        assert_eq!(relayed(&rig, CALLEE), of_teams, "{status}");
+        rig.hang_up_and_finish();
+    }
+    let mut rig = to_application().sdp(&offer("0")).begin();
+    rig.answer(&json!([dial(&["+12065550101"], &json!({ "answerOnBridge": true }))]));
+    rig.planned(&["+12065550101"]);
+    rig.respond(&rig.last_invite(), reply(200).sdp(offer("0")));
+    rig.ack(CALLER, "");
+    rig.request(CALLER, Method::Invite, "", &offer("9"));
+    rig.respond(&rig.last_reinvite(CALLEE), reply(488));
+    assert_eq!(rig.last_response(CALLER).message.status(), Some(200));
+    rig.ack(CALLER, "");
+    assert_eq!(relayed(&rig, CALLER), [(9, Some(0), Some(Speech::Pcmu))]);
+    assert_eq!(relayed(&rig, CALLEE), [(0, Some(9), Some(Speech::G722))]);
+    rig.hang_up_and_finish();
+}
+
+/// A hold with another codec is refused as a hold, and what may be asked again is.
+#[test]
+fn a_refusal_of_more_than_a_codec_is_passed_on() {
+    for (asked, status) in [(offer("9").replace("a=sendrecv", "a=sendonly"), 488), (offer("8"), 491)] {
+        let mut rig = from_carrier().begin().answered();
+        rig.request(CALLER, Method::Invite, "", &asked);
+        rig.respond(&rig.last_reinvite(CALLEE), reply(status));
+        assert_eq!(rig.last_response(CALLER).message.status(), Some(status));
         rig.hang_up_and_finish();
     }
 }
