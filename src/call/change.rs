@@ -101,9 +101,10 @@ impl Call {
     ) -> bool {
         let Some(leg) = self.leg_mut(to) else { return false };
         let running = leg.session.map(|clock| clock.timer);
-        let mut settings = leg.terms.session_timer.answering();
+        let mut settings = leg.terms.session_timer.proposing();
         if let Some(running) = running {
             settings.interval = running.interval;
+            settings.min_se = settings.min_se.min(running.interval);
         }
         settings.min_se = settings.min_se.max(leg.min_se_heard.unwrap_or_default());
         let offer = timer.unwrap_or_else(|| SessionTimerOffer::new(&settings));

@@ -6,6 +6,9 @@ use crate::sip::session_timer::{PeerSessionTimer, SessionExpires, SessionTimer, 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// What Teams says in Min-SE itself, in seconds (TEAMS-075).
+const LEAST_OFFERED: u32 = 300;
+
 /// When a leg's session is refreshed by us, and when it counts as dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionClock {
@@ -46,7 +49,17 @@ pub fn peer_session_timer(message: &Message) -> PeerSessionTimer {
 impl crate::dial::SessionTimer {
     /// As the negotiation wants it; `None` when this side offers no timer.
     pub(super) fn settings(&self) -> Option<SessionTimerSettings> {
-        self.expires.map(|expires| self.with_interval(expires))
+        self.expires.map(|_| self.proposing())
+    }
+
+    /// For what we propose ourselves: Teams is offered no Min-SE below its own, whatever is accepted (TEAMS-075).
+    pub(super) fn proposing(&self) -> SessionTimerSettings {
+        let settings = self.answering();
+        let least = if self.expires.is_some() { LEAST_OFFERED } else { 0 };
+        SessionTimerSettings {
+            min_se: settings.min_se.max(least),
+            ..settings
+        }
     }
 
     /// The same, for answering: a side that offers none still honours the peer's.

@@ -233,7 +233,12 @@ pub fn quoted(name: &str) -> String {
 fn history(facts: PlanFacts<'_>, carrier: &Carrier, number: &str, host: &str, headers: &mut Vec<(HeaderName, String)>) {
     // Who asked not to be shown is told of to those who keep that to themselves, as a caller's own number is.
     let withheld = carrier.caller.private == PrivateCaller::Withhold && !facts.decision.calls_for_help();
-    let told = |diversion: &&Diversion| !(withheld && diversion.private);
+    // Who has forwarded it at another tenant is that tenant's to show.
+    let is_foreign = |diversion: &Diversion| {
+        let owner = diversion.e164().and_then(|number| facts.config.number(number));
+        owner.is_some_and(|(owner, _)| owner.id != facts.decision.tenant.id)
+    };
+    let told = |diversion: &&Diversion| !(withheld && diversion.private) && !is_foreign(diversion);
     let diversions: Vec<Diversion> = facts.diversions.iter().filter(told).cloned().collect();
     if diversions.is_empty() {
         return;

@@ -17,6 +17,15 @@ carriers = ["north"]
 range = "+14255550100-+14255550198"
 "#;
 
+const WOODGROVE: &str = r#"
+domains = ["woodgrove.example"]
+label = "woodgrove"
+carriers = ["north"]
+
+[[numbers]]
+number = "+12065550177"
+"#;
+
 /// TV-16: somebody outside called +14255550111, who forwards its calls.
 const FORWARDED: &str = "FROM: <sip:+12065550100@sip.pstnhub.example.com:5061;user=phone>;tag=a2\r\n\
     P-ASSERTED-IDENTITY: <tel:+14255550112>,<sip:ada@contoso.example>\r\n\
@@ -33,7 +42,7 @@ fn attempt(carrier: &str, tenant: &str, head: &str) -> Attempt {
     let carriers = format!(
         "[[carriers]]\nid = \"north\"\nnetworks = [\"203.0.113.0/24\"]\ngateways = [{{ host = \"203.0.113.2\" }}]\n{carrier}"
     );
-    let tenants = [("contoso", &*format!("{CONTOSO}{tenant}"))];
+    let tenants = [("contoso", &*format!("{CONTOSO}{tenant}")), ("woodgrove", WOODGROVE)];
     let config = Config::from_toml_strs(&machine(&carriers), &tenants).unwrap_or_else(|wrong| panic!("{wrong}"));
     let text = format!(
         "INVITE sip:+442079460199@contoso.sbc1.example.net:5061;user=phone;transport=tls SIP/2.0\r\n\
@@ -160,6 +169,10 @@ fn who_forwards_privately_is_told_of_where_callers_are() {
     );
     let kept = diversions(&told("\n[carriers.caller]\nprivacy = \"withhold\"\n"));
     assert_eq!(kept, all[..1], "only who did not ask");
+    let by_others = FORWARDED.replace("+442079460188", "+12065550177");
+    let told = diversions(&attempt("", "", &by_others).hops[0].headers);
+    assert_eq!(told.len(), 1, "not who forwards at another tenant: {told:?}");
+    assert!(told[0].contains("+14255550111"), "{told:?}");
 }
 
 #[test]

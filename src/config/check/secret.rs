@@ -59,7 +59,7 @@ fn from_environment(variable: &At<String>, reader: &mut Reader<'_>) -> Option<Se
         reader.fault_expecting(
             variable.span(),
             format!("the environment has no {}", variable.value()),
-            "a variable that holds the password",
+            "a variable that holds the secret",
         );
     }
     found.as_deref().map(Secret::new)
@@ -85,7 +85,7 @@ fn from_file(file: &At<String>, reader: &mut Reader<'_>) -> Option<Secret> {
             reader.fault_expecting(
                 file.span(),
                 format!("{} can't be read: {error}", path.display()),
-                "a file that holds the password",
+                "a file that holds the secret",
             );
             None
         }

@@ -43,7 +43,7 @@ pub struct RawCarrier {
     pub numbers: Option<RawNumberRules>,
     /// Who is shown as the caller.
     pub caller: Option<At<RawCaller>>,
-    /// How a diverted call tells the carrier who diverted it.
+    /// How a diverted call tells the carrier who diverted it. Numbers of other tenants of this node are left out.
     #[schemars(extend("default" = "diversion"))]
     pub history: Option<At<RawHistory>>,
     /// Caps on its calls, both ways together. Emergency calls are exempt. Without `calls` one carrier can use up the whole range of
