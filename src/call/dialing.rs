@@ -10,7 +10,7 @@ use super::leg::{Leg, LegState};
 use super::value::{Call, Phase};
 use crate::app::payload::{self, Status};
 use crate::app::verb::{Dial, Hook};
-use crate::dial::DialPlan;
+use crate::dial::{AttemptFailure, DialPlan};
 use crate::moment::Moment;
 use crate::route::TraceStep;
 use serde::{Deserialize, Serialize};
@@ -279,7 +279,11 @@ impl Call {
     pub(super) fn dial_over(&mut self, outcome: Option<payload::DialResult>, now: Moment) {
         let Some(app) = &mut self.app else { return };
         let Some(dialing) = app.dialing.take() else { return };
-        let dropped = self.drop_transfer(487);
+        let dropped = self.drop_transfer(&AttemptFailure::local(
+            487,
+            "Request Terminated",
+            "its dial has ended meanwhile".into(),
+        ));
         // Who had referred its callee and left has nobody in its place.
         let is_deserted = dropped.is_some_and(|transfer| transfer.old == LegIndex::CALLER)
             && !self.leg(LegIndex::CALLER).is_some_and(Leg::is_up);

@@ -292,7 +292,11 @@ impl Call {
         self.unhear_arriving(index, now);
         let (mut elsewhere, mut from) = (None, None);
         let why = failure.explain();
+        let was_to_arrive = self.is_arriving(index);
         if let Some(leg) = self.leg_mut(index) {
+            if was_to_arrive {
+                leg.record.note_missed(failure.came(), &failure);
+            }
             leg.record.status.get_or_insert(failure.status);
             leg.record.why = failure.local.clone().or_else(|| failure.remark.clone());
             if matches!(leg.state, LegState::Opening | LegState::Inviting) {

@@ -5,7 +5,7 @@ use super::directory::LiveCall;
 use crate::app::payload::Status;
 use crate::app::sid::CallSid;
 use crate::config::E164;
-use crate::dial::PeerName;
+use crate::dial::{AttemptFailure, PeerName};
 use crate::media::MediaStats;
 use crate::moment::Moment;
 use crate::route::{Elin, TraceStep};
@@ -261,6 +261,17 @@ impl LegRecord {
     pub fn note_own(&mut self, status: u16) {
         self.status = Some(status);
         self.phrase = Some(reason_phrase(status).to_owned());
+    }
+
+    /// It was to take another leg's place, and does not: an answer that could not be used stands for nobody who came.
+    pub fn note_missed(&mut self, status: u16, failure: &AttemptFailure) {
+        let came = |transfer: &LegTransfer| transfer.kind == TransferKind::Replaced;
+        match self.status {
+            Some(300..) => return,
+            None if !self.transfer.as_ref().is_some_and(came) => self.status = Some(status),
+            _ => self.note_own(status),
+        }
+        self.why = self.why.take().or_else(|| failure.local.clone());
     }
 
     /// Keeps the `Reason` values of a message that ends the leg.

@@ -352,7 +352,9 @@ impl Call {
                 if wanted && self.brings_invite(index) {
                     self.arriving_refused(index, 503, format!("no media port was free: {detail}"), now);
                 } else if wanted && self.is_arriving(index) && !self.rings_for_transfer(index) {
-                    self.transfer_failed(503, now);
+                    let why = format!("no media port was free: {detail}");
+                    let failure = AttemptFailure::local(503, "Service Unavailable", why);
+                    self.transfer_failed(&failure, now);
                 } else if wanted && (self.is_arriving(index) || self.app.is_some()) && index != LegIndex::CALLER {
                     let failure = AttemptFailure::local(503, "Service Unavailable", detail);
                     self.hop_failed(index, failure, Next::Stop, now);

@@ -35,7 +35,11 @@ impl Call {
         if matches!(self.phase, Phase::Ending | Phase::Over) {
             return;
         }
-        self.drop_transfer(487);
+        self.drop_transfer(&AttemptFailure::local(
+            487,
+            "Request Terminated",
+            "the call has ended meanwhile".into(),
+        ));
         for position in 0..self.legs.len() {
             let (index, state) = (self.legs[position].index, self.legs[position].state);
             match state {
@@ -54,14 +58,10 @@ impl Call {
     /// A leg is lost: the call ends with it, unless an application goes on with the caller.
     pub(super) fn lose(&mut self, index: LegIndex, cause: Cause, reason: Option<String>, now: Moment) {
         if self.is_arriving(index) {
+            let failure = AttemptFailure::local(500, "Server Internal Error", cause.explain());
             match self.rings_for_transfer(index) {
-                true => self.hop_failed(
-                    index,
-                    AttemptFailure::local(500, "Server Internal Error", cause.explain()),
-                    Next::Stop,
-                    now,
-                ),
-                false => self.transfer_failed(500, now),
+                true => self.hop_failed(index, failure, Next::Stop, now),
+                false => self.transfer_failed(&failure, now),
             }
             return;
         }
@@ -314,7 +314,12 @@ impl Call {
         } else if leg.index != LegIndex::CALLER {
             // It was to take another's place.
             leg.record.note_reasons(cancel);
-            self.transfer_failed(487, now);
+            let failure = AttemptFailure {
+                local: None,
+                remark: Some("its INVITE was cancelled".into()),
+                ..AttemptFailure::local(487, "Request Terminated", String::new())
+            };
+            self.transfer_failed(&failure, now);
         } else {
             leg.record.note_reasons(cancel);
             let cause = Cause::CallerGaveUp;

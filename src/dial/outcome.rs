@@ -41,6 +41,11 @@ impl AttemptFailure {
         }
     }
 
+    /// What the far side itself answered where it did, else what stands for what happened.
+    pub fn came(&self) -> u16 {
+        self.received.as_ref().map_or(self.status, |(status, _)| *status)
+    }
+
     /// True when the far side never answered.
     pub fn is_local(&self) -> bool {
         self.local.is_some()

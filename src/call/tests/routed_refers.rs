@@ -40,7 +40,7 @@ impl Rig {
     }
 
     /// The carrier on a leg refers the other side, and the real rooms route that; `in_parallel`: each hub by itself.
-    fn refer_routed(&mut self, leg: LegIndex, target: &str, in_parallel: bool) {
+    pub fn refer_routed(&mut self, leg: LegIndex, target: &str, in_parallel: bool) {
         self.refer(leg, target);
         self.answer_wish(in_parallel);
     }

@@ -4,9 +4,10 @@ use super::application::{dial, hook, to_application};
 use super::messages::reply;
 use super::peers::{TENANT_FQDN, carrier_sdp, teams_sdp};
 use super::rig::Rig;
-use super::scenario::from_carrier;
+use super::routed_refers::ANOTHER;
+use super::scenario::{from_carrier, from_teams};
 use super::transfer::{TO_A_USER, referred};
-use crate::call::{CallNews, CallStatus, LegIndex, LegRecord, Onward, TransferStep, Wish};
+use crate::call::{CallNews, CallStatus, Event, LegIndex, LegRecord, Onward, SendFailure, TransferStep, Wish};
 use crate::sip::Method;
 use serde_json::json;
 use std::time::Duration;
@@ -88,7 +89,7 @@ fn a_hold_that_outlasts_its_call_is_counted_in_both_for_as_long_as_it_was_there(
 /// The steps of the transfers of a call, as they were told.
 pub fn steps_told(rig: &Rig) -> Vec<TransferStep> {
     let told = rig.news.iter().filter_map(|news| match news {
-        CallNews::Transfer(told) => Some(told.step),
+        CallNews::Transfer(told) => Some(told.step.clone()),
         _ => None,
     });
     told.collect()
@@ -102,9 +103,12 @@ fn each_step_of_a_transfer_is_news() {
     rig.refer(CALLEE, TO_A_USER);
     rig.respond(&rig.last_invite(), reply(200).sdp(teams_sdp("sendrecv")));
     let rings = TransferStep::Rings { status: 180 };
-    let failed = TransferStep::Failed { status: 486 };
+    let failed = TransferStep::Failed {
+        status: 486,
+        why: "486 Busy Here".into(),
+    };
     let (began, made) = (TransferStep::Began, TransferStep::Made);
-    assert_eq!(steps_told(&rig), [began, rings, failed, began, made]);
+    assert_eq!(steps_told(&rig), [began.clone(), rings, failed, began, made]);
     let told = rig.news.iter().find_map(|news| match news {
         CallNews::Transfer(told) => Some(told),
         _ => None,
@@ -118,4 +122,52 @@ fn each_step_of_a_transfer_is_news() {
     assert_eq!(told.about.refer_to.as_deref(), Some(TO_A_USER));
     // The first one that came has failed.
     rig.hangs_up_and_finish(LegIndex(3));
+}
+
+/// What the log and the record say of a transfer that has failed: status and reason of each.
+fn missed(mut rig: Rig) -> [(Option<u16>, Option<String>); 2] {
+    let told = steps_told(&rig).into_iter().find_map(|step| match step {
+        TransferStep::Failed { status, why } => Some((Some(status), Some(why))),
+        _ => None,
+    });
+    let record = rig.hang_up_and_finish();
+    let leg = &record.legs[2];
+    [told.expect("a transfer that failed"), (leg.status, leg.why.clone())]
+}
+
+#[test]
+fn why_a_transfer_failed_is_in_the_log_and_in_the_record() {
+    let both = |status, why: &str| {
+        [
+            (Some(status), Some(why.to_owned())),
+            (Some(status), Some(why.to_owned())),
+        ]
+    };
+    // It answers with RTP that is not encrypted.
+    let (mut rig, invite) = referred();
+    rig.respond(&invite, reply(200).sdp(carrier_sdp("sendrecv")));
+    assert_eq!(missed(rig), both(488, "the answer has RTP/AVP to our RTP/SAVP"));
+    // It can't be reached.
+    let (mut rig, invite) = referred();
+    let failure = SendFailure::Unreached("cannot connect: Connection refused".into());
+    let token = invite.token.expect("a request");
+    rig.step(Event::Failed { token, failure });
+    assert_eq!(missed(rig), both(503, "cannot connect: Connection refused"));
+    // It says nothing.
+    let mut rig = from_carrier().begin().answered();
+    rig.refer(CALLEE, TO_A_USER);
+    rig.wait(Duration::from_secs(10));
+    let [told, record] = missed(rig);
+    let why = Some("no response in time".to_owned());
+    assert_eq!((told, record), ((Some(408), why.clone()), (Some(487), why)));
+    // It rings on.
+    let (mut rig, _) = referred();
+    rig.wait(Duration::from_secs(61));
+    let [told, record] = missed(rig);
+    assert_eq!((told.0, record), (Some(480), (Some(487), Some("no answer".into()))));
+    // The same where a carrier refers, and several may ring.
+    let mut rig = from_teams().carrier_may_refer().begin().answered();
+    rig.refer_routed(CALLEE, ANOTHER, false);
+    rig.respond(&rig.last_invite(), reply(200).sdp(carrier_sdp("sendrecv")));
+    assert_eq!(missed(rig), both(488, "the answer has RTP/AVP to our RTP/SAVP"));
 }

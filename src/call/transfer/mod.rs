@@ -32,6 +32,7 @@ use super::id::LegIndex;
 use super::leg::{Leg, LegState};
 use super::teardown::NORMAL_CLEARING;
 use super::value::{Call, Phase};
+use crate::dial::AttemptFailure;
 use crate::moment::Moment;
 use crate::sdp::Direction;
 pub use door::{CalledTrunk, RefusedReplace};
@@ -209,8 +210,8 @@ impl Call {
     }
 
     /// Nothing comes of the transfer: `old` and `stays` go on as they were. Without `old` the call is lost.
-    pub(super) fn transfer_failed(&mut self, status: u16, now: Moment) {
-        let Some(transfer) = self.drop_transfer(status) else {
+    pub(super) fn transfer_failed(&mut self, failure: &AttemptFailure, now: Moment) {
+        let Some(transfer) = self.drop_transfer(failure) else {
             return;
         };
         let Transfer { old, stays, kind, .. } = transfer;
@@ -229,10 +230,12 @@ impl Call {
         self.align_staying(old, stays, now);
     }
 
-    /// Ends the leg that was to come; who asked for it hears this status.
-    pub(super) fn drop_transfer(&mut self, status: u16) -> Option<Transfer> {
+    /// Ends the leg that was to come; who asked for it hears the status, the log and the record hear why.
+    pub(super) fn drop_transfer(&mut self, failure: &AttemptFailure) -> Option<Transfer> {
+        let status = failure.came();
         self.tell_referrer(status, true);
-        self.tell_transfer(TransferStep::Failed { status });
+        let why = failure.explain();
+        self.tell_transfer(TransferStep::Failed { status, why });
         let transfer = *self.transfer.take()?;
         let new = transfer.new;
         if matches!(&transfer.kind, Kind::Referred(referral) if referral.heard == Heard::RingBack) {
@@ -246,7 +249,7 @@ impl Call {
         self.give_up(new, None);
         self.close_media(new);
         if let Some(leg) = self.leg_mut(new) {
-            leg.record.status.get_or_insert(status);
+            leg.record.note_missed(status, failure);
             if leg.state == LegState::Gone {
                 leg.forget();
             }

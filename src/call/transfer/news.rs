@@ -16,7 +16,7 @@ pub struct TransferNews {
 }
 
 /// How far it has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TransferStep {
     /// The REFER is accepted, or the INVITE with Replaces taken up.
     Began,
@@ -25,7 +25,7 @@ pub enum TransferStep {
     /// Whoever comes has the place.
     Made,
     /// Nothing comes of it; this status is told to who asked for it.
-    Failed { status: u16 },
+    Failed { status: u16, why: String },
 }
 
 /// A transfer that is under way.

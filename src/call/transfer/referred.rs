@@ -346,8 +346,10 @@ impl Call {
         if let Some(hop) = hop.filter(|_| next == Next::HoldAndHunt) {
             self.hold_and_look_elsewhere(index, hop, failure);
         }
-        let received = failure.received.as_ref().map(|(status, _)| *status);
-        self.transfer_failed(received.unwrap_or(failure.status), now);
+        if let Some(leg) = self.leg_mut(index) {
+            leg.record.why = failure.local.clone().or_else(|| failure.remark.clone());
+        }
+        self.transfer_failed(failure, now);
     }
 
     /// The tone that a leg hears while somebody rings for it, from a call of any kind.
@@ -415,9 +417,11 @@ impl Call {
                 let failure = AttemptFailure::local(503, "Service Unavailable", missed.missed());
                 self.hold_and_look_elsewhere(new, hop, &failure);
             }
-            self.transfer_failed(408, now);
+            let failure = AttemptFailure::local(408, "Request Timeout", missed.missed());
+            self.transfer_failed(&failure, now);
         } else if rings_no_more {
-            self.transfer_failed(480, now);
+            let failure = AttemptFailure::local(480, "Temporarily Unavailable", "no answer".into());
+            self.transfer_failed(&failure, now);
         }
     }
 }

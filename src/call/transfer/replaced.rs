@@ -9,13 +9,13 @@ use crate::call::readable::description_of;
 use crate::call::record::{LegTransfer, TransferKind};
 use crate::call::session_clock::peer_session_timer;
 use crate::call::value::Call;
-use crate::dial::{LegKind, LegTerms, PeerName, allow};
+use crate::dial::{AttemptFailure, LegKind, LegTerms, PeerName, allow};
 use crate::moment::Moment;
 use crate::sdp::{Direction, RtcpMux, Session};
 use crate::sip::Flow;
 use crate::sip::dialog::{Dialog, DialogId};
 use crate::sip::header::Replaces;
-use crate::sip::message::{HeaderName, Message, ResponseDraft};
+use crate::sip::message::{HeaderName, Message, ResponseDraft, reason_phrase};
 use crate::sip::session_timer::{SessionTimerAnswer, answer};
 use crate::sip::transaction::ServerTransactionId;
 use std::sync::Arc;
@@ -233,10 +233,9 @@ impl Call {
     /// The INVITE of a leg that was to come can't be served after all.
     pub(in crate::call) fn arriving_refused(&mut self, index: LegIndex, status: u16, why: String, now: Moment) {
         if let Some(leg) = self.leg_mut(index) {
-            leg.record.why = Some(why.clone());
             let refused = RefusedReplace {
                 status,
-                why,
+                why: why.clone(),
                 trunk: match &leg.terms.kind {
                     LegKind::Teams { tenant_fqdn } => tenant_fqdn.to_string(),
                     _ => String::new(),
@@ -246,7 +245,8 @@ impl Call {
             };
             self.tell_kept(refused);
         }
-        self.transfer_failed(status, now);
+        let failure = AttemptFailure::local(status, reason_phrase(status), why);
+        self.transfer_failed(&failure, now);
     }
 
     /// Answers the INVITE of a leg that was to come for good, where it waits.

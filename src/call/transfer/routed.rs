@@ -10,7 +10,7 @@ use crate::call::hunt::Ringing;
 use crate::call::id::LegIndex;
 use crate::call::record::{LegTransfer, TransferKind};
 use crate::call::value::Call;
-use crate::dial::{Attempt, best_failure};
+use crate::dial::{Attempt, AttemptFailure, best_failure};
 use crate::moment::Moment;
 use crate::route::{ReferTo, Refusal, Trace, Unreferable};
 use crate::sip::message::Message;
@@ -188,11 +188,11 @@ impl Call {
 
     /// Nobody that the REFER leads to has answered.
     pub(in crate::call) fn nobody_arrives(&mut self, now: Moment) {
-        let failure = best_failure(&self.failures);
-        let status = failure.map_or(503, |failure| {
-            let received = failure.received.as_ref().map(|(status, _)| *status);
-            received.unwrap_or(failure.status)
+        let failure = best_failure(&self.failures).cloned();
+        let failure = failure.unwrap_or_else(|| {
+            let why = "it leads to no destination".to_owned();
+            AttemptFailure::local(503, "Service Unavailable", why)
         });
-        self.transfer_failed(status, now);
+        self.transfer_failed(&failure, now);
     }
 }

@@ -160,11 +160,12 @@ pub(super) fn news(
 /// A REFER, or an INVITE with Replaces, that is carried out: who leaves, who goes on talking, and how far it has come.
 fn transferred(lines: &LogLines, news: &TransferNews) {
     let about = &news.about;
-    let status = match news.step {
-        TransferStep::Rings { status } | TransferStep::Failed { status } => Some(status),
-        TransferStep::Began | TransferStep::Made => None,
+    let (status, why) = match &news.step {
+        TransferStep::Rings { status } => (Some(*status), None),
+        TransferStep::Failed { status, why } => (Some(*status), Some(why)),
+        TransferStep::Began | TransferStep::Made => (None, None),
     };
-    let said = match (news.step, about.kind) {
+    let said = match (&news.step, about.kind) {
         (TransferStep::Began, TransferKind::Referred) => "a REFER was accepted",
         (TransferStep::Began, TransferKind::Replaced) => "an INVITE with Replaces was taken up",
         (TransferStep::Rings { .. }, _) => "whom the REFER names rings",
@@ -178,6 +179,7 @@ fn transferred(lines: &LogLines, news: &TransferNews) {
         stays = %lines.text(&about.stays),
         refer_to = about.refer_to.as_deref().map(|target| lines.text(target)),
         status,
+        why = why.map(|why| lines.text(why)),
         "{said}"
     );
 }

@@ -288,7 +288,10 @@ fn a_transfer_leaves_its_trace_and_a_hold_one_at_level_debug() {
             held_ms: 1_500,
         },
         step(TransferStep::Began),
-        step(TransferStep::Failed { status: 486 }),
+        step(TransferStep::Failed {
+            status: 486,
+            why: "486 Busy Here".into(),
+        }),
     ];
     let happenings = || -> Vec<Happening> {
         let told = news.iter().map(|news| Happening::CallNews {
@@ -324,8 +327,8 @@ fn a_transfer_leaves_its_trace_and_a_hold_one_at_level_debug() {
         ],
     );
     assert_eq!(
-        (&failed["message"], &failed["status"]),
-        (&"the transfer failed".into(), &486.into())
+        (&failed["message"], &failed["status"], &failed["why"]),
+        (&"the transfer failed".into(), &486.into(), &"486 Busy Here".into())
     );
     let text = written(LogFormat::Human, LogLevel::Debug, &happenings());
     assert!(
