@@ -141,6 +141,9 @@ pub struct App {
     pub(super) past: VecDeque<Arc<super::directory::LineStatus>>,
     /// What became of its dials.
     pub(super) dials: Vec<DialRecord>,
+    /// What the last verb of the caller's line came to, where it was not done in the usual way.
+    #[serde(default)]
+    pub(super) spent: Option<String>,
     /// How long it may last from its answer on.
     pub(super) time_limit: Option<Duration>,
     /// It was, and nobody has answered yet.
@@ -311,6 +314,7 @@ impl App {
             answered: None,
             past: VecDeque::new(),
             dials: Vec::new(),
+            spent: None,
             time_limit: None,
             engaging: false,
         }

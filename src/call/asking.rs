@@ -204,6 +204,9 @@ impl Call {
             }
             (Why::Action | Why::Redirect, Err(detail)) => {
                 self.tell_bad_answer(asked.leg, "hook", &detail, now);
+                if let Some(app) = &mut self.app {
+                    app.spent = Some(format!("after its hook failed: {detail}"));
+                }
                 self.advance(asked.leg, now);
             }
             (Why::Confirm, Ok(reply)) => self.replace_verbs(asked.leg, reply.verbs, now),

@@ -27,8 +27,13 @@ impl Party {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Cause {
-    /// Somebody hung up an answered call.
-    HungUp { by: Party },
+    /// Somebody hung up an answered call, or whoever had it placed gave it up.
+    HungUp {
+        by: Party,
+        /// Where this node did: for whom, and why.
+        #[serde(default)]
+        detail: Option<String>,
+    },
     /// The caller gave up before an answer.
     CallerGaveUp,
     /// Every destination failed; this is the best of their answers.
@@ -79,6 +84,19 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// The peer of a side hung up.
+    pub const fn hung_up(by: Party) -> Cause {
+        Cause::HungUp { by, detail: None }
+    }
+
+    /// This node hung up, for somebody that the sentence names.
+    pub fn hung_up_here(detail: impl Into<String>) -> Cause {
+        Cause::HungUp {
+            by: Party::Node,
+            detail: Some(detail.into()),
+        }
+    }
+
     /// An application has left its caller without an answer for longer than `setup`.
     pub fn unanswered() -> Cause {
         Cause::ApplicationDeclined {
@@ -208,11 +226,13 @@ impl Cause {
     /// Who ended it.
     pub fn ended_by(&self) -> Party {
         match self {
-            Cause::HungUp { by: side } | Cause::DialogLost { side } => *side,
+            Cause::HungUp { by: side, .. } | Cause::DialogLost { side } => *side,
             Cause::CallerGaveUp | Cause::BadRequest { .. } | Cause::IntervalTooSmall { .. } => Party::Caller,
-            Cause::Refused { .. } | Cause::NoAnswer => Party::Callee,
-            // Whoever fell silent, it is this node that hangs up on both.
-            Cause::AckLost { .. } | Cause::SessionExpired { .. } | Cause::MediaLost { .. } => Party::Node,
+            Cause::Refused { .. } => Party::Callee,
+            // Whoever fell silent, or rings on, it is this node that hangs up on both.
+            Cause::NoAnswer | Cause::AckLost { .. } | Cause::SessionExpired { .. } | Cause::MediaLost { .. } => {
+                Party::Node
+            }
             // Nobody was there to end it.
             Cause::Unreachable { .. }
             | Cause::MediaRefused { .. }
@@ -235,9 +255,11 @@ impl Cause {
     /// A sentence for a human.
     pub fn explain(&self) -> String {
         match self {
-            Cause::HungUp { by: Party::Caller } => "the caller hung up".into(),
-            Cause::HungUp { by: Party::Callee } => "the called side hung up".into(),
-            Cause::HungUp { by: Party::Node } => "ended by this node".into(),
+            Cause::HungUp {
+                detail: Some(detail), ..
+            } => detail.clone(),
+            Cause::HungUp { by: Party::Node, .. } => "ended by this node".into(),
+            Cause::HungUp { by, .. } => format!("the {} hung up", by.in_words()),
             Cause::CallerGaveUp => "the caller gave up before an answer".into(),
             Cause::Refused {
                 received: Some((status, phrase)),
@@ -300,5 +322,6 @@ mod tests {
             detail: "refused".into(),
         };
         assert_eq!((unreachable.status(), unreachable.ended_by()), (503, Party::Node));
+        assert_eq!(Cause::NoAnswer.ended_by(), Party::Node, "its limit is ours");
     }
 }

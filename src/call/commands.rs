@@ -1,6 +1,7 @@
 //! What an application, or somebody over REST, wants of a call while it lasts.
 
 use super::application::Running;
+use super::cause::Cause;
 use super::dialing::EndedBy;
 use super::event::{Command, Effect, Onward, Source, Wish};
 use super::id::LegIndex;
@@ -92,22 +93,20 @@ impl Call {
             Wish::Redirect(hook) if self.is_engaging() => self.ring_for_another(hook),
             Wish::Redirect(hook) => self.ask_for_replacement(leg, hook, now),
             // Nobody has answered a placed call that rings: it is given up, and was no failure.
-            Wish::HangUp if leg == LegIndex::CALLER && self.is_engaging() => {
+            Wish::HangUp(by) if leg == LegIndex::CALLER && self.is_engaging() => {
                 self.status = 487;
-                let by = super::cause::Party::Node;
-                self.end(super::cause::Cause::HungUp { by }, now);
+                let detail = format!("{}, before anybody had answered", by.hung_up());
+                self.end(Cause::hung_up_here(detail), now);
             }
-            Wish::HangUp if leg == LegIndex::CALLER => self.application_hangs_up(now),
-            Wish::HangUp if self.leg(leg).is_none_or(|leg| !leg.is_alive()) => {
+            Wish::HangUp(by) if leg == LegIndex::CALLER => self.application_hangs_up(by.hung_up(), now),
+            Wish::HangUp(_) if self.leg(leg).is_none_or(|leg| !leg.is_alive()) => {
                 self.tell_error("command", "this leg has ended already");
             }
-            Wish::HangUp => {
+            Wish::HangUp(by) => {
                 if self.winner == Some(leg) {
                     self.dial_ended_by(EndedBy::Application);
                 }
-                let cause = super::cause::Cause::HungUp {
-                    by: super::cause::Party::Node,
-                };
+                let cause = Cause::hung_up_here(by.hung_up());
                 let reason = cause.reason();
                 self.lose(leg, cause, reason, now);
             }

@@ -305,6 +305,13 @@ impl Call {
         }
         self.end_boosts(&dialing.boosted);
         let outcome = outcome.unwrap_or_else(|| self.dial_outcome(&dialing, bridged, winner, now));
+        if let Some(app) = self
+            .app
+            .as_mut()
+            .filter(|_| dialing.ended_by == Some(EndedBy::TimeLimit))
+        {
+            app.spent = Some("after the timeLimit of its dial".into());
+        }
         self.note_dial(&dialing, &outcome, now);
         let result = payload::dial_result(&outcome);
         self.keep_children(now);
@@ -335,7 +342,7 @@ impl Call {
             None => {}
         }
         if is_deserted {
-            self.end(Cause::HungUp { by: Party::Caller }, now);
+            self.end(Cause::hung_up(Party::Caller), now);
         } else if is_overdue {
             self.end(Cause::unanswered(), now);
         }

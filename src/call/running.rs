@@ -68,20 +68,23 @@ impl Call {
             self.screening_passed(leg, now);
             return;
         }
-        self.application_hangs_up(now);
+        let spent = self.app.as_mut().and_then(|app| app.spent.take());
+        let detail = match spent {
+            Some(spent) => format!("the application's verbs ran out, {spent}"),
+            None => "the application's verbs ran out".to_owned(),
+        };
+        self.application_hangs_up(&detail, now);
     }
 
-    /// The application has nothing more for the caller.
-    pub(super) fn application_hangs_up(&mut self, now: Moment) {
+    /// The application has nothing more for the caller: by what, in words.
+    pub(super) fn application_hangs_up(&mut self, detail: &str, now: Moment) {
         let cause = match self.milestones.answered {
-            Some(_) => Cause::HungUp {
-                by: super::cause::Party::Node,
-            },
+            Some(_) => Cause::hung_up_here(detail),
             None => Cause::ApplicationDeclined {
                 status: 603,
                 phrase: "Decline".into(),
                 headers: Vec::new(),
-                detail: "the application ended without an answer".into(),
+                detail: format!("the application ended without an answer: {detail}"),
             },
         };
         self.end(cause, now);
@@ -92,6 +95,9 @@ impl Call {
             return;
         }
         self.verb_begins(leg, &verb);
+        if let Some(app) = self.app.as_mut().filter(|_| leg == LegIndex::CALLER) {
+            app.spent = None;
+        }
         match verb {
             Verb::Answer(_) => {
                 // May end the call, which ends the line.
@@ -287,12 +293,7 @@ impl Call {
             if let Some(caller) = self.leg_mut(leg) {
                 caller.farewell_headers = hangup.headers;
             }
-            self.end(
-                Cause::HungUp {
-                    by: super::cause::Party::Node,
-                },
-                now,
-            );
+            self.end(Cause::hung_up_here("the application hung up by its verb hangup"), now);
         }
     }
 

@@ -294,7 +294,7 @@ impl Call {
         } else if early || state == LegState::Up {
             let cause = match (early, by) {
                 (true, Party::Caller) => Cause::CallerGaveUp,
-                _ => Cause::HungUp { by },
+                _ => Cause::hung_up(by),
             };
             let reason = told_on(message).or_else(|| cause.reason());
             self.lose(index, cause, reason, now);

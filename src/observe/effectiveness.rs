@@ -187,12 +187,7 @@ mod tests {
         }
         let silent = attempt(Direction::TeamsToCarrier, 480, false, Cause::NoAnswer);
         assert_eq!(effective(&silent), Some(false));
-        let answered = attempt(
-            Direction::CarrierToTeams,
-            200,
-            true,
-            Cause::HungUp { by: Party::Callee },
-        );
+        let answered = attempt(Direction::CarrierToTeams, 200, true, Cause::hung_up(Party::Callee));
         assert_eq!(effective(&answered), Some(true));
         let gave_up = |rang| attempt(Direction::CarrierToTeams, 487, rang, Cause::CallerGaveUp);
         assert_eq!(

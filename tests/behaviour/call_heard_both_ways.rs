@@ -23,7 +23,7 @@ async fn from_a_carrier_to_a_teams_user() {
     let record = lab.records.get(0).await;
     assert_eq!(record.facts.direction, Direction::CarrierToTeams);
     assert_eq!((record.facts.tenant.as_str(), record.status), ("contoso", 200));
-    assert_eq!(record.cause, Cause::HungUp { by: Party::Caller });
+    assert_eq!(record.cause, Cause::hung_up(Party::Caller));
     lab.close().await;
 }
 
@@ -43,7 +43,7 @@ async fn from_a_teams_user_to_a_carrier() {
     caller.ended().await.unwrap();
     let record = lab.records.get(0).await;
     assert_eq!(record.facts.direction, Direction::TeamsToCarrier);
-    assert_eq!(record.cause, Cause::HungUp { by: Party::Callee });
+    assert_eq!(record.cause, Cause::hung_up(Party::Callee));
     let media: Vec<u64> = record
         .legs
         .iter()

@@ -184,7 +184,11 @@ impl CallDesk for NodeDesk {
 
     fn changed(&self, account: &Account, call_sid: &str, what: &str) {
         let (tenant, token) = (&account.tenant, account.token.as_str());
-        tracing::info!(%tenant, token, call_sid, what, "a call was changed over REST");
+        let sid = CallSid::parse(call_sid);
+        let known = sid.and_then(|sid| self.live(account, sid).or_else(|| self.ended(account, sid)));
+        let call = known.map(|call| call.id);
+        let call = call.as_ref().map(tracing::field::display);
+        tracing::info!(%tenant, token, call, call_sid, what, "a call was changed over REST");
     }
 
     fn count(&self, account: &Account) -> CallCount {

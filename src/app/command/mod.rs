@@ -43,7 +43,7 @@ pub enum Wish {
     /// An application of its own for the callee of a bridge, and where it is said another one for its caller.
     Part { parent: Option<Onward>, child: Onward },
     /// The end of the call.
-    HangUp,
+    HangUp(Orderer),
     /// Say or play something to one side of a bridge.
     Whisper(Vec<Verb>),
     /// Block what this leg says to the other, or no longer.
@@ -60,6 +60,24 @@ pub enum Wish {
     StatusHook(Hook),
     /// Other `customerData`.
     Tag(Map<String, Value>),
+}
+
+/// Which way a command came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Orderer {
+    Rest,
+    /// The application's WebSocket.
+    Socket,
+}
+
+impl Orderer {
+    /// What ended a call, in words.
+    pub const fn hung_up(self) -> &'static str {
+        match self {
+            Orderer::Rest => "it was ended by call_status over REST",
+            Orderer::Socket => "the application ended it by call:status over its WebSocket",
+        }
+    }
 }
 
 /// Another application for a leg.
@@ -121,11 +139,11 @@ fn onward(parent: Option<Onward>, child: Option<Onward>) -> Option<Wish> {
 }
 
 /// `completed` and `no-answer` both end the call, each in its own state.
-fn read_end(object: &mut Object, names: [&'static str; 2]) -> Read<Option<Wish>> {
+fn read_end(object: &mut Object, names: [&'static str; 2], by: Orderer) -> Read<Option<Wish>> {
     let [name, _] = names;
     match object.either(names, Object::line)?.as_deref() {
         None => Ok(None),
-        Some("completed" | "no-answer") => Ok(Some(Wish::HangUp)),
+        Some("completed" | "no-answer") => Ok(Some(Wish::HangUp(by))),
         Some(_) => object.wrong(name, "completed or no-answer is expected"),
     }
 }

@@ -42,7 +42,7 @@ fn commands_of_a_websocket() {
     let both = vec![told, Wish::Redirect(Hook::post("/next"))];
     assert_eq!(wish(message), Wish::All(both));
     let message = json!({ "command": "call:status", "data": { "call_status": "completed" } });
-    assert_eq!(wish(message), Wish::HangUp);
+    assert_eq!(wish(message), Wish::HangUp(Orderer::Socket));
     for (name, on) in [("mute", true), ("unmute", false)] {
         let message = json!({ "command": "mute:status", "data": { "mute_status": name } });
         assert_eq!(wish(message), Wish::Mute(on));

@@ -1,6 +1,6 @@
 //! The body of an update of a call over REST: one thing, or a whisper and one thing.
 
-use super::{Object, Onward, PayloadError, Read, Wish};
+use super::{Object, Onward, Orderer, PayloadError, Read, Wish};
 use serde_json::Value;
 
 const KNOWN: &[&str] = &[
@@ -28,7 +28,11 @@ pub fn read_update(body: Value) -> Result<Vec<Wish>, PayloadError> {
     if status_hook.is_some() && others.is_empty() {
         return object.wrong("call_status_hook", "it goes with call_hook, not alone");
     }
-    others.extend(super::read_end(&mut object, ["call_status", "callStatus"])?);
+    others.extend(super::read_end(
+        &mut object,
+        ["call_status", "callStatus"],
+        Orderer::Rest,
+    )?);
     others.extend(super::read_mute(&mut object, ["mute_status", "muteStatus"])?);
     if let Some(request) = object.object("sip_request")? {
         others.push(super::read_sip_request(request)?);

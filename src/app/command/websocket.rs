@@ -1,6 +1,6 @@
 //! Commands of an application over its WebSocket.
 
-use super::{Command, NewCall, Object, Onward, PayloadError, Read, Wish};
+use super::{Command, NewCall, Object, Onward, Orderer, PayloadError, Read, Wish};
 use crate::app::sid::CallSid;
 use crate::app::verb;
 use serde_json::Value;
@@ -51,7 +51,7 @@ pub fn read_command(message: Value) -> Result<Said, PayloadError> {
         "redirect" => read_redirect(&mut object, append)?,
         "call:status" => {
             let mut data = status(&mut object, "call_status")?;
-            let wish = super::read_end(&mut data, ["call_status", "callStatus"])?;
+            let wish = super::read_end(&mut data, ["call_status", "callStatus"], Orderer::Socket)?;
             finished(data, wish, "call_status", "completed or no-answer")?
         }
         "mute:status" => {

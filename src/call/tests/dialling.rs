@@ -318,7 +318,7 @@ fn a_ringing_child_that_is_hung_up_gets_a_cancel_and_never_the_caller() {
         .and_then(crate::app::sid::CallSid::parse);
     rig.step(crate::call::Event::Command(Box::new(crate::call::Command {
         leg: child,
-        wish: crate::call::Wish::HangUp,
+        wish: crate::call::Wish::HangUp(crate::app::command::Orderer::Socket),
         reply: None,
     })));
     assert_eq!(rig.cancelled.len(), 1);

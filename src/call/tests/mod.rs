@@ -22,6 +22,7 @@ mod described;
 mod described_anew;
 mod dial_traces;
 mod dialling;
+mod ended_here;
 mod farewells;
 mod giving_up;
 mod hanging_up;

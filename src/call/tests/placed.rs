@@ -4,8 +4,9 @@ use super::application::terms;
 use super::messages::reply;
 use super::rig::Rig;
 use super::scenario::placed;
+use crate::app::command::Orderer;
 use crate::app::payload::Kind;
-use crate::call::{LegIndex, Phase, Wish};
+use crate::call::{LegIndex, Party, Phase, Wish};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -33,7 +34,8 @@ fn a_call_that_rings_in_vain_is_ended_here_and_a_callee_that_hangs_up_ends_it_th
     rig.wait(Duration::from_secs(61));
     assert_eq!(told(&rig), ["trying 100", "ringing 180", "no-answer 487"]);
     assert_eq!(ended_by(&rig), "jambonz");
-    rig.finish();
+    let record = rig.finish();
+    assert_eq!((record.cause.label(), record.ended_by), ("no_answer", Party::Node));
 
     let mut rig = placed(terms(), &[DESK]);
     rig.picks_up(&rig.last_invite());
@@ -71,7 +73,7 @@ fn a_device_that_does_not_answer_is_not_the_end_of_the_call() {
     let app = rig.call.app.as_ref().expect("an application");
     assert_eq!(app.lines.len(), 1, "who has answered runs one line");
     rig.answer(&json!([{ "verb": "pause", "length": 60 }]));
-    rig.command(Wish::HangUp);
+    rig.command(Wish::HangUp(Orderer::Socket));
     let record = rig.finish();
     assert_eq!(told(&rig).last().map(String::as_str), Some("completed 200"));
     assert_eq!(record.application.map(|application| application.dials.len()), Some(0));
@@ -92,12 +94,14 @@ fn without_an_answer_the_best_failure_is_the_calls_own_end() {
 fn a_call_that_is_hung_up_while_it_rings_was_not_answered() {
     let mut rig = placed(terms(), &[DESK]);
     rig.respond(&rig.last_invite(), reply(180));
-    rig.command(Wish::HangUp);
+    rig.command(Wish::HangUp(Orderer::Rest));
     assert_eq!(rig.cancelled.len(), 1);
     assert_eq!(told(&rig), ["trying 100", "ringing 180", "no-answer 487"]);
     assert_eq!(ended_by(&rig), "jambonz");
     let record = rig.finish();
     assert_eq!((record.status, record.cause.label()), (487, "hung_up"));
+    let why = "it was ended by call_status over REST, before anybody had answered";
+    assert_eq!((record.ended_by, record.cause_text.as_str()), (Party::Node, why));
     assert_eq!(rig.call.phase(), Phase::Over);
     assert!(rig.byes(LegIndex::CALLER).is_empty());
 }

@@ -5,6 +5,7 @@ use super::messages::reply;
 use super::midcall::{REFER, bridged};
 use super::peers::carrier_sdp;
 use super::rig::Rig;
+use crate::app::command::Orderer;
 use crate::app::payload::Kind;
 use crate::app::sid::CallSid;
 use crate::app::verb::Verb;
@@ -66,7 +67,7 @@ fn a_callee_that_is_hung_up_has_its_answer_first() {
     let leg = Some(sid_of_callee(&rig));
     rig.step(Event::Command(Box::new(Command {
         leg,
-        wish: Wish::HangUp,
+        wish: Wish::HangUp(Orderer::Socket),
         reply: None,
     })));
     let response = rig.sent.iter().rev().find(|sent| sent.leg == callee);

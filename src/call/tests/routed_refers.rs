@@ -6,7 +6,7 @@ use super::rig::Rig;
 use super::scenario::{from_carrier, from_teams};
 use super::told::steps_told;
 use crate::call::{
-    CallId, CallNews, Effect, Event, Leg, LegIndex, LegWanted, Phase, Referring, TransferKind, TransferStep,
+    CallId, CallNews, Effect, Event, Leg, LegIndex, LegWanted, Party, Phase, Referring, TransferKind, TransferStep,
     TransferWish, Unmovable,
 };
 use crate::carrier::PlanFacts;
@@ -429,7 +429,12 @@ fn teams_091_two_teams_users_whom_a_pbx_talks_to_are_joined() {
     let mut leg = asked(&mut there, &wish, who).expect("a leg");
     assert_eq!(there.byes(CALLER).len(), 1, "its other call is over");
     assert_eq!(there.byes(CALLEE).len(), 0, "and the Teams user in it talks on");
-    there.finish();
+    let over = there.finish();
+    let joined = format!(
+        "joined to call {}, as the caller wanted by a REFER there",
+        CallId::from_random(0x77)
+    );
+    assert_eq!((over.ended_by, over.cause_text), (Party::Node, joined));
     here.name_media_of(&mut leg);
     let dialog = leg.dialog.as_ref().map(|dialog| dialog.id().call_id.clone());
     let before = here.sent.len();
@@ -441,10 +446,8 @@ fn teams_091_two_teams_users_whom_a_pbx_talks_to_are_joined() {
     let to_teams = here.sent[before..].iter().filter(|sent| sent.leg != CALLEE);
     assert_eq!(to_teams.count(), 0, "Teams hears of nothing");
     let record = here.hang_up_and_finish();
-    assert_eq!(
-        record.legs[2].transfer.as_ref().map(|transfer| transfer.of),
-        Some(CALLEE.0)
-    );
+    let transfer = record.legs[2].transfer.as_ref().expect("a transfer");
+    assert_eq!(transfer.of, CALLEE.0);
 }
 
 #[test]

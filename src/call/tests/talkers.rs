@@ -8,6 +8,7 @@ use super::rig::Rig;
 use super::routed_refers::ANOTHER;
 use super::scenario::{from_carrier, from_teams, placed};
 use super::transfer::TO_A_USER;
+use crate::app::command::Orderer;
 use crate::call::{CallStatus, LegIndex, TransferKind, TransferStatus, Wish};
 use crate::sip::Method;
 use serde_json::json;
@@ -149,6 +150,6 @@ fn who_is_alone_with_an_application_is_alone_and_a_target_is_shown_by_its_name()
     assert_eq!(talk(&rig), []);
     rig.picks_up(&rig.last_invite());
     assert_eq!(talk(&rig), [seat("carrier", "north", "+12065550101", 0)]);
-    rig.command(Wish::HangUp);
+    rig.command(Wish::HangUp(Orderer::Socket));
     rig.finish();
 }

@@ -3,7 +3,7 @@
 //! that call is over. Nobody is called, and Teams hears of a re-INVITE at most, where it was on hold.
 
 use super::{TransferStep, TransferWish, Unmovable};
-use crate::call::cause::Cause;
+use crate::call::cause::{Cause, Party};
 use crate::call::event::{Effect, Event};
 use crate::call::id::{CallId, LegIndex};
 use crate::call::leg::Leg;
@@ -95,10 +95,12 @@ impl Call {
         }
         let leg = Box::new(leg);
         self.effects.push(Effect::GiveLeg { leg, from, to, answer });
-        let cause = Cause::HungUp {
-            by: self.leg(by).map_or(crate::call::cause::Party::Node, |leg| leg.side),
+        let asked = match self.leg(by).map(|leg| leg.side) {
+            Some(Party::Caller) => "the caller",
+            _ => "the called side",
         };
-        self.end(cause, now);
+        let detail = format!("joined to call {to}, as {asked} wanted by a REFER there");
+        self.end(Cause::hung_up_here(detail), now);
     }
 
     /// The leg of the sender, and the other one; or why that one stays where it is.

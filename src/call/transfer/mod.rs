@@ -217,7 +217,7 @@ impl Call {
         let Transfer { old, stays, kind, .. } = transfer;
         let Some(leg) = self.leg(old) else { return };
         if !leg.is_up() {
-            let cause = Cause::HungUp { by: leg.side };
+            let cause = Cause::hung_up(leg.side);
             let reason = cause.reason();
             self.lose(old, cause, reason, now);
             return;

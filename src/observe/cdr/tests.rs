@@ -94,7 +94,7 @@ fn application() -> ApplicationRecord {
 }
 
 fn record() -> CallRecord {
-    let cause = Cause::HungUp { by: Party::Callee };
+    let cause = Cause::hung_up(Party::Callee);
     let mut media = MediaStats::default();
     media.received.packets = 3_000;
     media.received.jitter_ms = 1.234_567;

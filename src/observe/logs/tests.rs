@@ -224,7 +224,7 @@ fn lines_about_a_call_out_of_teams_name_its_carrier_gateway_and_hub() {
         ..LegRecord::default()
     };
     let hub = "sip.pstnhub.microsoft.com";
-    let cause = Cause::HungUp { by: Party::Caller };
+    let cause = Cause::hung_up(Party::Caller);
     let record = CallRecord {
         facts: facts.clone(),
         legs: vec![
@@ -431,7 +431,7 @@ fn a_flood_of_refusals_is_a_few_lines() {
 
 #[test]
 fn the_end_of_a_call_says_why() {
-    let cause = Cause::HungUp { by: Party::Caller };
+    let cause = Cause::hung_up(Party::Caller);
     let record = record(cause);
     let text = written(
         LogFormat::Human,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 fn record(carrier: &str) -> CallRecord {
-    let cause = Cause::HungUp { by: Party::Caller };
+    let cause = Cause::hung_up(Party::Caller);
     let mut media = MediaStats::default();
     media.received.packets = 98;
     media.received.lost = 2;

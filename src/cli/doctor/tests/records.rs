@@ -15,7 +15,7 @@ use std::time::Duration;
 const BEGAN_MS: u64 = 1_764_000_000_000;
 
 fn record() -> CallRecord {
-    let cause = Cause::HungUp { by: Party::Callee };
+    let cause = Cause::hung_up(Party::Callee);
     let mut media = MediaStats::default();
     (media.received.packets, media.sent.packets) = (3_000, 2_900);
     media.received.dropped.auth_failures = 4;
