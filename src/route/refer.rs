@@ -13,11 +13,16 @@ use crate::sip::header::Replaces;
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::{NameAddr, Scheme, Uri};
 
+/// Bytes of what a REFER names that are kept as it came: a Replaces has room.
+const LONGEST_SAID: usize = 1_024;
+
 /// Whom a REFER wants called, and by whose word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReferTo {
     /// Without headers.
     pub target: Uri,
+    /// As it came, for the record and the log: at most 1,024 bytes of it.
+    pub said: String,
     /// The dialog that the one who refers has with whom it names (RFC 5589 §7): the two are joined.
     pub replaces: Option<Replaces>,
     /// Referred-By, byte for byte.
@@ -97,7 +102,10 @@ impl ReferTo {
             }
             replaces = Some(value.parse().map_err(|_| 400_u16)?);
         }
+        let said = target.as_str();
+        let said = said.get(..said.floor_char_boundary(LONGEST_SAID)).unwrap_or_default();
         Ok(ReferTo {
+            said: said.to_owned(),
             target: target.without_headers(),
             replaces,
             referred_by: refer.header(HeaderName::ReferredBy).map(str::to_owned),

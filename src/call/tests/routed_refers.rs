@@ -448,6 +448,11 @@ fn teams_091_two_teams_users_whom_a_pbx_talks_to_are_joined() {
     let record = here.hang_up_and_finish();
     let transfer = record.legs[2].transfer.as_ref().expect("a transfer");
     assert_eq!(transfer.of, CALLEE.0);
+    let said = transfer.refer_to.as_deref().unwrap_or_default();
+    assert!(
+        said.contains("?Replaces=") && said.contains("from-tag%3D"),
+        "whole: {said}"
+    );
 }
 
 #[test]

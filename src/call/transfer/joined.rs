@@ -60,7 +60,7 @@ impl Call {
         // Whose dialog is up is not to be replaced (RFC 3891 §3).
         match replaces.early_only {
             true => {
-                let target = wish.refer_to.target.as_str().to_owned();
+                let target = wish.refer_to.said.clone();
                 self.refuse_target(wish.by, wish.transaction, Some(target), 486);
             }
             false => {
@@ -150,7 +150,7 @@ impl Call {
         let mut leg = match given {
             Ok(leg) => *leg,
             Err(why) => {
-                let target = wish.refer_to.target.as_str().to_owned();
+                let target = wish.refer_to.said.clone();
                 self.refuse_target(old, transaction, Some(target), why);
                 return;
             }
@@ -160,7 +160,7 @@ impl Call {
         leg.count_holds_anew(now);
         // Whatever key was being sent, its end is told to nobody.
         leg.key_ways = Default::default();
-        let target = wish.refer_to.target.as_str().to_owned();
+        let target = wish.refer_to.said;
         leg.record.transfer = Some(LegTransfer {
             kind: TransferKind::Referred,
             of: old.0,

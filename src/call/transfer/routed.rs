@@ -74,7 +74,7 @@ impl Call {
         now: Moment,
     ) {
         let (old, transaction) = (wish.by, wish.transaction);
-        let target = wish.refer_to.target.as_str().to_owned();
+        let target = wish.refer_to.said.clone();
         let planned = match plan {
             Ok(attempts) => self.may_ring(old, attempts),
             Err(refusal) => {
