@@ -111,6 +111,13 @@ impl LiveCall {
         lock(&self.status).sids()
     }
 
+    /// This leg of a call that is over is shown no more.
+    pub(super) fn forget(&self, sid: CallSid) {
+        let mut status = lock(&self.status);
+        status.lines.retain(|line| line.call_sid != sid);
+        status.past.retain(|line| line.call_sid != sid);
+    }
+
     /// An emergency number is called in it; what its application dials counts as long as it rings or talks.
     pub fn is_emergency(&self) -> bool {
         lock(&self.status).emergency
@@ -218,7 +225,7 @@ impl Directory {
         lock(&self.ended).find(sid)
     }
 
-    /// Forgets the ended call that had this leg.
+    /// Forgets this leg of an ended call.
     pub fn forget(&self, sid: CallSid) {
         lock(&self.ended).forget(sid);
     }

@@ -54,9 +54,13 @@ impl EndedCalls {
         self.by_sid.get(&sid).cloned()
     }
 
-    /// Forgets the call that had this leg.
+    /// Forgets this leg, and with the last of them its call.
     pub fn forget(&mut self, sid: CallSid) {
-        let Some(call) = self.find(sid) else { return };
+        let Some(call) = self.by_sid.remove(&sid) else { return };
+        call.forget(sid);
+        if !call.sids().is_empty() {
+            return;
+        }
         let Some(row) = self.rows.get_mut(&call.facts.tenant) else {
             return;
         };
@@ -148,6 +152,10 @@ mod tests {
         );
         assert_eq!((found(&directory, 12), ended(&directory, 12)), (Some(second.id), None));
         directory.forget(CallSid::from_random(11));
+        let left = directory.ended_call(CallSid::from_random(10)).expect("the other leg");
+        assert_eq!(ended(&directory, 11), None);
+        assert!(!left.sids().contains(&CallSid::from_random(11)), "nor is it listed");
+        directory.forget(CallSid::from_random(10));
         assert_eq!((ended(&directory, 10), directory.ended("a").len()), (None, 0));
     }
 

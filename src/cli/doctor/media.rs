@@ -175,8 +175,11 @@ fn unauthenticated(world: &World) -> Vec<Verdict> {
     let Some(last) = calls.last() else { return Vec::new() };
     vec![Verdict::warn(
         format!(
-            "{} calls had SRTP packets that no key of theirs opens, the last of them {} ({})",
-            calls.len(),
+            "{} had SRTP packets that no key of theirs opens, the last of them {} ({})",
+            match calls.len() {
+                1 => "1 call".to_owned(),
+                count => format!("{count} calls"),
+            },
             last.named(),
             failures(last)
         ),
