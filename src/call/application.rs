@@ -8,7 +8,7 @@ use super::gathering::Gathering;
 use super::id::LegIndex;
 use super::parting::Parting;
 use super::playing::Playback;
-use super::record::DialRecord;
+use super::record::{DialRecord, ErrorRecord, MOST_ERRORS};
 use super::referred::OpenRefer;
 use super::value::{Call, Phase};
 use super::verb_events::Doing;
@@ -141,6 +141,9 @@ pub struct App {
     pub(super) past: VecDeque<Arc<super::directory::LineStatus>>,
     /// What became of its dials.
     pub(super) dials: Vec<DialRecord>,
+    /// What was wrong with the application, for the record.
+    #[serde(default)]
+    pub(super) errors: Vec<ErrorRecord>,
     /// What the last verb of the caller's line came to, where it was not done in the usual way.
     #[serde(default)]
     pub(super) spent: Option<String>,
@@ -314,6 +317,7 @@ impl App {
             answered: None,
             past: VecDeque::new(),
             dials: Vec::new(),
+            errors: Vec::new(),
             spent: None,
             time_limit: None,
             engaging: false,
@@ -460,12 +464,15 @@ impl Call {
         self.effects.push(Effect::ApplicationOver);
     }
 
-    /// An error that the application made, or that its wish met: for the log, and over a WebSocket for itself.
+    /// An error that the application made, or that its wish met: for the log, the record, and over a WebSocket for itself.
     pub(super) fn tell_error(&mut self, what: &'static str, detail: &str) {
         self.tell_error_of(None, what, detail);
     }
 
     fn tell_error_of(&mut self, call_sid: Option<CallSid>, what: &'static str, detail: &str) {
+        if let Some(app) = self.app.as_mut().filter(|app| app.errors.len() < MOST_ERRORS) {
+            app.errors.push(ErrorRecord::new(what, detail, call_sid));
+        }
         self.tell(CallNews::ApplicationError {
             what,
             detail: detail.to_owned(),

@@ -141,6 +141,7 @@ impl Call {
             call_sid: app.sid,
             parent_call_sid: app.parent,
             dials: app.dials.clone(),
+            errors: app.errors.clone(),
         })
     }
 

@@ -107,8 +107,8 @@ pub use offering::RecodingPlace;
 pub use parting::Parted;
 pub use placing::{NotPlaced, PlacedCall};
 pub use record::{
-    ApplicationRecord, CallFacts, CallRecord, DialRecord, Direction, ElinUse, LegRecord, LegTransfer, Milestones,
-    RefusedRefer, TargetRecord, TransferKind,
+    ApplicationRecord, CallFacts, CallRecord, DialRecord, Direction, ElinUse, ErrorRecord, LegRecord, LegTransfer,
+    Milestones, RefusedRefer, TargetRecord, TransferKind,
 };
 pub use server::Ways;
 pub use setup::{Birth, PlacedBirth, Placing, Program, Settings};

@@ -293,6 +293,33 @@ pub struct ApplicationRecord {
     pub parent_call_sid: Option<CallSid>,
     /// In their order, the first [`MOST_DIALS`] of them.
     pub dials: Vec<DialRecord>,
+    /// What was wrong with the application, or with what it wanted, in their order, the first [`MOST_ERRORS`].
+    #[serde(default)]
+    pub errors: Vec<ErrorRecord>,
+}
+
+/// A failure of an application, as the log tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorRecord {
+    /// A verb, a hook, or a property.
+    pub what: String,
+    pub why: String,
+    /// The leg that it is about, where it is about one.
+    pub call_sid: Option<CallSid>,
+}
+
+impl ErrorRecord {
+    /// Bytes of `why` that are kept.
+    const LONGEST: usize = 500;
+
+    pub(super) fn new(what: &str, why: &str, call_sid: Option<CallSid>) -> ErrorRecord {
+        let why = why.get(..why.floor_char_boundary(ErrorRecord::LONGEST));
+        ErrorRecord {
+            what: what.to_owned(),
+            why: why.unwrap_or_default().to_owned(),
+            call_sid,
+        }
+    }
 }
 
 /// What became of one dial.
@@ -334,6 +361,9 @@ pub struct TargetRecord {
 
 /// Dials that a record keeps; an application may dial for ever.
 pub const MOST_DIALS: usize = 100;
+
+/// Failures of its application that a record keeps; each verb may fail.
+pub const MOST_ERRORS: usize = 32;
 
 /// Steps that a record keeps of all dials together.
 pub const MOST_DIAL_STEPS: usize = 500;

@@ -4,7 +4,7 @@ use super::application::{dial, to_application};
 use super::messages::reply;
 use super::rig::Rig;
 use crate::app::command::Orderer;
-use crate::call::{LegIndex, Party, Wish};
+use crate::call::{Event, LegIndex, Party, PlayOutcome, Wish};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -72,5 +72,34 @@ fn what_the_last_verb_came_to_is_said_where_the_verbs_run_out() {
     rig.sound_ends();
     rig.hook_fails("the server answers 404");
     let text = "the application's verbs ran out, after its hook failed: the server answers 404";
-    assert_eq!(why(rig), text);
+    let record = rig.finish();
+    assert_eq!(record.cause_text, text);
+    let errors = record
+        .application
+        .map(|application| application.errors)
+        .unwrap_or_default();
+    let told = errors.iter().map(|error| (error.what.as_str(), error.why.as_str()));
+    let found: Vec<(&str, &str)> = told.collect();
+    assert_eq!(found, [("hook", "the server answers 404")]);
+}
+
+#[test]
+fn failures_of_an_application_are_on_record_as_many_as_fit() {
+    let mut rig = running(&json!(vec![tone(); 40]));
+    rig.ack(LegIndex::CALLER, "");
+    for _ in 0..40 {
+        let (leg, play, _) = rig.sounds().pop().expect("a sound");
+        let why = "é".repeat(600);
+        let outcome = PlayOutcome::Failed { why };
+        rig.step(Event::Played { leg, play, outcome });
+    }
+    let record = rig.finish();
+    let errors = record
+        .application
+        .map(|application| application.errors)
+        .unwrap_or_default();
+    assert_eq!(errors.len(), 32);
+    let first = &errors[0];
+    assert_eq!((first.what.as_str(), first.why.len()), ("play", 500));
+    assert!(first.call_sid.is_some());
 }

@@ -5,7 +5,7 @@ use super::*;
 use crate::app::payload::Status;
 use crate::app::sid::CallSid;
 use crate::call::{
-    ApplicationRecord, CallFacts, CallRecord, Cause, DialRecord, Direction, LegRecord, LegTransfer, Party,
+    ApplicationRecord, CallFacts, CallRecord, Cause, DialRecord, Direction, ErrorRecord, LegRecord, LegTransfer, Party,
     TargetRecord, TransferKind,
 };
 use crate::config::Cdr;
@@ -89,6 +89,11 @@ fn application() -> ApplicationRecord {
                     outcome: "sip:+441632960001@203.0.113.2;user=phone".into(),
                 }],
             }],
+        }],
+        errors: vec![ErrorRecord {
+            what: "play".into(),
+            why: "the server answers 404".into(),
+            call_sid: None,
         }],
     }
 }
@@ -190,6 +195,11 @@ fn a_record_has_the_promised_fields() {
     assert_eq!(line["legs"][0]["side"], "teams");
     let application = &line["application"];
     assert_eq!(application["name"], "reception");
+    let error = &application["errors"][0];
+    assert_eq!(
+        (&error["what"], &error["why"]),
+        (&"play".into(), &"the server answers 404".into())
+    );
     let dial = &application["dials"][0];
     assert_eq!(
         (&dial["dial_status"], &dial["ended_by"]),
