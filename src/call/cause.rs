@@ -23,6 +23,19 @@ impl Party {
     }
 }
 
+/// What became of our own refreshes of a session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fate", rename_all = "snake_case")]
+pub enum Refreshed {
+    /// There was none: the other side had to, or the leg was busy.
+    #[default]
+    Never,
+    /// The last one was refused.
+    Refused { status: u16 },
+    /// The last one had no answer yet.
+    Unanswered,
+}
+
 /// The end of a call, or the reason it never began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -59,11 +72,20 @@ pub enum Cause {
     /// The 2xx was never acknowledged.
     AckLost { by: Party },
     /// A session timer ran out, or a refresh went unanswered (RFC 4028 §10).
-    SessionExpired { side: Party },
+    SessionExpired {
+        side: Party,
+        #[serde(default)]
+        refresh: Refreshed,
+    },
     /// Nothing was heard of one side for too long.
     MediaLost { side: Party, seconds: u64 },
     /// The dialog is gone on one side: 481 or 408 inside the dialog (RFC 3261 §12.2.1.2).
-    DialogLost { side: Party },
+    DialogLost {
+        side: Party,
+        /// It has said nothing at all.
+        #[serde(default)]
+        silent: bool,
+    },
     /// An administrator or the end of a drain.
     Cleared { detail: String },
     /// The application has no verbs for the call.
@@ -226,7 +248,7 @@ impl Cause {
     /// Who ended it.
     pub fn ended_by(&self) -> Party {
         match self {
-            Cause::HungUp { by: side, .. } | Cause::DialogLost { side } => *side,
+            Cause::HungUp { by: side, .. } | Cause::DialogLost { side, .. } => *side,
             Cause::CallerGaveUp | Cause::BadRequest { .. } | Cause::IntervalTooSmall { .. } => Party::Caller,
             Cause::Refused { .. } => Party::Callee,
             // Whoever fell silent, or rings on, it is this node that hangs up on both.
@@ -283,10 +305,22 @@ impl Cause {
                 "the ACK of our 200 never arrived from the {}: check its Contact and NAT",
                 by.in_words()
             ),
-            Cause::SessionExpired { side } => {
-                format!("the session timer of the {} expired without a refresh", side.in_words())
+            Cause::SessionExpired { side, refresh } => {
+                let side = side.in_words();
+                match refresh {
+                    Refreshed::Never => format!("the session timer of the {side} expired without a refresh"),
+                    Refreshed::Refused { status } => {
+                        format!("the session timer of the {side} expired: our refresh got {status}")
+                    }
+                    Refreshed::Unanswered => {
+                        format!("the session timer of the {side} expired: our refresh got no answer")
+                    }
+                }
             }
-            Cause::DialogLost { side } => format!("the {} no longer knows the dialog", side.in_words()),
+            Cause::DialogLost { side, silent: false } => format!("the {} no longer knows the dialog", side.in_words()),
+            Cause::DialogLost { side, silent: true } => {
+                format!("the {} gave no answer to our re-INVITE", side.in_words())
+            }
             Cause::MediaLost { side, seconds } => format!(
                 "no media from the {} for {seconds} s: check its firewall and the address in its SDP",
                 side.in_words()

@@ -159,7 +159,7 @@ impl Call {
             200..=299 => self.changed(change, message, flow, now),
             // RFC 3261 §12.2.1.2; a carrier that is silent about what Teams asks may talk on all the same.
             408 if self.outlives_silence(&change) => self.change_refused(change, status, now),
-            408 | 481 => self.dialog_lost(&change, now),
+            408 | 481 => self.dialog_lost(&change, status == 408, now),
             401 | 407 => self.authorize_change(change, message, now),
             422 => self.raise_change(change, message, now),
             _ => self.change_refused(change, status, now),
@@ -350,7 +350,7 @@ impl Call {
             SendFailure::Transport(TransportCause::Timeout) if self.outlives_silence(&change) => {
                 self.change_refused(change, 408, now);
             }
-            SendFailure::Transport(TransportCause::Timeout) => self.dialog_lost(&change, now),
+            SendFailure::Transport(TransportCause::Timeout) => self.dialog_lost(&change, true, now),
             _ => self.change_not_sent(change, now),
         }
         true
@@ -379,9 +379,9 @@ impl Call {
         !waits || self.is_asked_by_teams(change)
     }
 
-    fn dialog_lost(&mut self, change: &Change, now: Moment) {
+    fn dialog_lost(&mut self, change: &Change, silent: bool, now: Moment) {
         let side = self.leg(change.to).map_or(Party::Node, |leg| leg.side);
-        let cause = Cause::DialogLost { side };
+        let cause = Cause::DialogLost { side, silent };
         let reason = cause.reason();
         self.lose(change.to, cause, reason, now);
     }

@@ -567,6 +567,11 @@ pub enum CallNews {
         leg: LegIndex,
         held_ms: u64,
     },
+    /// The peer of a leg has refused our session refresh, and not with that status before.
+    RefreshRefused {
+        leg: LegIndex,
+        status: u16,
+    },
     /// A destination was not called: it shares no codec with the caller, and too many calls are recoded already.
     NotRecoded {
         leg: LegIndex,

@@ -1,8 +1,10 @@
 //! Our session refreshes, and sessions that die (RFC 4028).
 
-use super::cause::Cause;
-use super::change::Purpose;
+use super::cause::{Cause, Refreshed};
+use super::change::{Change, Purpose};
+use super::event::CallNews;
 use super::id::LegIndex;
+use super::session_clock::SessionClock;
 use super::value::{Call, Phase};
 use crate::moment::Moment;
 use std::time::Duration;
@@ -27,7 +29,10 @@ impl Call {
                 continue;
             };
             if clock.expires_at <= now {
-                let cause = Cause::SessionExpired { side };
+                let cause = Cause::SessionExpired {
+                    side,
+                    refresh: self.fate_of_refresh(index, clock),
+                };
                 let reason = cause.reason();
                 self.lose(index, cause, reason, now);
                 continue;
@@ -35,6 +40,16 @@ impl Call {
             if clock.refresh_at.is_some_and(|at| at <= now) {
                 self.refresh(index, now);
             }
+        }
+    }
+
+    /// What became of our own refreshes of a session that has expired.
+    fn fate_of_refresh(&self, index: LegIndex, clock: SessionClock) -> Refreshed {
+        let is_open = |change: &Change| change.to == index && matches!(change.purpose, Purpose::Refresh);
+        match clock.refused {
+            _ if self.change.as_ref().is_some_and(is_open) => Refreshed::Unanswered,
+            Some(status) => Refreshed::Refused { status },
+            None => Refreshed::Never,
         }
     }
 
@@ -61,11 +76,15 @@ impl Call {
         let Some(clock) = self.leg_mut(index).and_then(|leg| leg.session.as_mut()) else {
             return;
         };
+        let is_news = clock.refused.replace(status) != Some(status);
         let left = clock.expires_at.since(now);
         clock.refresh_at = match status {
             491 => Some(now + glare),
             _ if left > LAST_TRY => Some(now + left / 2),
             _ => None,
         };
+        if is_news {
+            self.tell(CallNews::RefreshRefused { leg: index, status });
+        }
     }
 }

@@ -16,6 +16,9 @@ pub struct SessionClock {
     /// `None`: the peer refreshes, or our refresh is on its way.
     pub refresh_at: Option<Moment>,
     pub expires_at: Moment,
+    /// What the last refresh of ours was refused with.
+    #[serde(default)]
+    pub refused: Option<u16>,
 }
 
 impl SessionClock {
@@ -25,6 +28,7 @@ impl SessionClock {
             timer,
             refresh_at: timer.refresh_after().map(|after| now + after),
             expires_at: now + timer.expires_after(),
+            refused: None,
         }
     }
 

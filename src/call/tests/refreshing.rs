@@ -4,7 +4,7 @@ use super::messages::{Sent, reply};
 use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
 use super::scenario::{from_carrier, from_teams};
-use crate::call::{LegIndex, Phase};
+use crate::call::{CallNews, LegIndex, Phase};
 use crate::sip::Method;
 use crate::sip::message::HeaderName;
 use std::time::Duration;
@@ -49,7 +49,10 @@ fn a_refresh_that_gets_no_answer_ends_the_call_at_the_end_of_the_session() {
     let (mut rig, _) = agreed("1800;refresher=uac");
     rig.wait(HOUR);
     assert_eq!(rig.reinvites(CALLEE).len(), 1);
-    assert_eq!(rig.finish().cause.label(), "session_expired");
+    let record = rig.finish();
+    assert_eq!(record.cause.label(), "session_expired");
+    let why = "the session timer of the called side expired: our refresh got no answer";
+    assert_eq!(record.cause_text, why);
 }
 
 #[test]
@@ -298,6 +301,35 @@ fn a_refused_refresh_is_tried_again_while_there_is_time() {
         "a 200 without Session-Expires ends the timer"
     );
     rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_session_whose_refreshes_are_refused_says_so_at_its_end() {
+    let (mut rig, _) = agreed("1800;refresher=uac");
+    let mut refused = 0;
+    for _ in 0..500 {
+        rig.wait(Duration::from_secs(4));
+        let asked = rig.reinvites(CALLEE);
+        for refresh in &asked[refused..] {
+            rig.respond(refresh, reply(488));
+        }
+        refused = asked.len();
+    }
+    assert!(refused > 1);
+    let told = |news: &&CallNews| {
+        matches!(
+            news,
+            CallNews::RefreshRefused {
+                leg: CALLEE,
+                status: 488
+            }
+        )
+    };
+    assert_eq!(rig.news.iter().filter(told).count(), 1, "once for each status");
+    let record = rig.finish();
+    assert_eq!(record.cause.label(), "session_expired");
+    let why = "the session timer of the called side expired: our refresh got 488";
+    assert_eq!(record.cause_text, why);
 }
 
 #[test]

@@ -120,42 +120,83 @@ fn misses_our_ack(call: &PastCall) -> bool {
     ended_by_teams(call) && (call.teams().any(says) || in_time())
 }
 
-/// By carrier: it is its timer, or the way to it, that others do not share.
-fn unrefreshed(world: &World) -> impl Iterator<Item = Verdict> {
-    let is_it = |call: &&&PastCall| call.cause == "session_expired";
+/// On which side the session of a call expired, as its record says.
+fn expired_on(call: &PastCall) -> Option<&str> {
+    let of = call.cause_text.strip_prefix("the session timer of the ")?;
+    match of.starts_with("caller") {
+        true => call.legs.first(),
+        false => call.legs.iter().skip(1).rfind(|leg| leg.status == Some(200)),
+    }
+    .map(|leg| leg.side.as_str())
+}
+
+/// Calls that ended because a session was not refreshed, among those that are at least as long as the shortest of them:
+/// shorter ones need no refresh.
+fn unrefreshed<'a>(calls: &[&'a PastCall], is_it: impl Fn(&PastCall) -> bool) -> Option<(u64, Cases<'a>)> {
+    let shortest = calls
+        .iter()
+        .filter(|call| is_it(call))
+        .map(|call| call.talked_ms)
+        .min()?;
+    let long = || calls.iter().copied().filter(|call| call.talked_ms >= shortest);
+    let cases = Cases {
+        count: long().filter(|call| is_it(call)).count(),
+        of: long().count(),
+        last: newest(long().filter(|call| is_it(call)))?,
+        worked: newest(long().filter(|call| !is_it(call))),
+    };
+    Some((shortest / 60_000, cases))
+}
+
+/// Of Teams all together, else by carrier: it is its timer, or the way to it, that others do not share.
+fn expired_sessions(world: &World) -> Vec<Verdict> {
+    let has_expired = |call: &PastCall| call.cause == "session_expired";
+    let of_teams = |call: &PastCall| has_expired(call) && expired_on(call) == Some("teams");
+    let of_others = |call: &PastCall| has_expired(call) && expired_on(call) != Some("teams");
     let mut by_carrier: BTreeMap<Option<&str>, Vec<&PastCall>> = BTreeMap::new();
     for call in answered(world) {
         by_carrier.entry(call.carrier.as_deref()).or_default().push(call);
     }
-    by_carrier.into_iter().filter_map(move |(carrier, calls)| {
-        // Shorter calls need no refresh.
-        let shortest = calls.iter().filter(is_it).map(|call| call.talked_ms).min()?;
-        let long = || calls.iter().filter(move |call| call.talked_ms >= shortest);
-        let last = newest(long().filter(is_it).copied())?;
-        let cases = Cases {
-            count: long().filter(is_it).count(),
-            of: long().count(),
-            last,
-            worked: newest(long().filter(|call| !is_it(call)).copied()),
+    let mut found = Vec::new();
+    for (carrier, calls) in by_carrier {
+        let Some((minutes, cases)) = unrefreshed(&calls, of_others) else {
+            continue;
         };
+        let with = carrier
+            .map(|carrier| format!("with carrier '{carrier}' "))
+            .unwrap_or_default();
         let evidence = format!(
-            "of {} calls {}of {} minutes and more {} ended because a session was not refreshed, the last of them {}",
+            "of {} calls {with}of {minutes} minutes and more {} ended because a session was not refreshed, the last of them {}",
             cases.of,
-            carrier.map(|carrier| format!("with carrier '{carrier}' ")).unwrap_or_default(),
-            shortest / 60_000,
             cases.count,
-            last.named()
+            cases.last.named()
         );
-        Some(cases.of_habit(
+        found.push(cases.of_habit(
             &evidence,
             "Who was to refresh did not, or its refresh did not get through: look at the call's ladder (`PUT /v1/ladders?on=true`, then `GET \
              /v1/ladders/{id}` of the next one), and at the carrier's session timer.",
-        ))
-    })
+        ));
+    }
+    let all: Vec<&PastCall> = answered(world).collect();
+    if let Some((minutes, cases)) = unrefreshed(&all, of_teams) {
+        let evidence = format!(
+            "of {} calls of {minutes} minutes and more {} ended because the session with Teams was not refreshed, the last of them {}",
+            cases.of,
+            cases.count,
+            cases.last.named()
+        );
+        found.push(cases.of_habit(
+            &evidence,
+            "`cause_text` of these records says whether Teams has refused our refresh: the call's ladder (`PUT /v1/ladders?on=true`, then `GET \
+             /v1/ladders/{id}` of the next one) shows what it said. Where Teams was to refresh, its re-INVITE did not arrive: let the firewall take \
+             connections from Teams' ranges to the host and port of our Contact for as long as calls last.",
+        ));
+    }
+    found
 }
 
 fn fixed_minutes(world: &World) -> Vec<Verdict> {
-    let mut found: Vec<Verdict> = unrefreshed(world).collect();
+    let mut found = expired_sessions(world);
     for minutes in MINUTES {
         let near =
             |call: &&PastCall| call.cause != "session_expired" && call.talked_ms.abs_diff(minutes * 60_000) <= NEAR_MS;

@@ -245,6 +245,7 @@ pub struct PastCall {
     pub talked_ms: u64,
     pub status: u16,
     pub cause: String,
+    pub cause_text: String,
     pub ended_by: String,
     pub legs: Vec<PastLeg>,
 }

@@ -139,6 +139,11 @@ pub(super) fn news(
         ),
         CallNews::Holds { leg } => debug!(leg = leg.0, "this leg's peer has put the other side on hold"),
         CallNews::Resumes { leg, held_ms } => debug!(leg = leg.0, held_ms, "this leg's peer holds no longer"),
+        CallNews::RefreshRefused { leg, status } => info!(
+            leg = leg.0,
+            status,
+            "our session refresh was refused; it is tried again while there is time"
+        ),
         CallNews::NotRecoded { leg } => lines.throttles.overflows.say(|withheld| {
             warn!(
                 leg = leg.0,

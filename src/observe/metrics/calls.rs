@@ -210,6 +210,7 @@ impl CallMetrics {
             | CallNews::Resumes { .. }
             | CallNews::StaysOnHold { .. }
             | CallNews::ByeDelayed { .. }
+            | CallNews::RefreshRefused { .. }
             | CallNews::TransportPassedOver { .. } => {}
         }
     }

@@ -139,7 +139,7 @@ fn failure_15_no_media_at_all() {
         &["media.silent"],
     );
     assert!(said(&world, "media.silent").contains("let everybody in"));
-    expect(
+    let world = expect(
         |world| {
             let mut wrong = call("d");
             let media = wrong.legs[1].media.as_mut().expect("media");
@@ -148,6 +148,7 @@ fn failure_15_no_media_at_all() {
         },
         &["media.unauthenticated"],
     );
+    assert!(said(&world, "media.unauthenticated").starts_with("1 call had SRTP packets"));
     expect(
         |world| {
             records(world).push(PastCall {
@@ -375,6 +376,25 @@ fn failure_20_calls_that_end_at_fixed_minutes() {
     let told = said(&world, "timers.fixed-minutes");
     let all = "of 3 calls with carrier 'north' of 47 minutes and more 3 ended because a session was not refreshed";
     assert!(told.starts_with(all), "{told}");
+    // The side whose session it was is named, and no carrier for Teams'.
+    for (side, wanted) in [
+        ("caller", "of 3 calls with carrier 'north' of 47 minutes and more 3"),
+        (
+            "called side",
+            "of 3 calls of 47 minutes and more 3 ended because the session with Teams",
+        ),
+    ] {
+        let on = |id: &str| PastCall {
+            cause_text: format!("the session timer of the {side} expired: our refresh got 488"),
+            ..expired(id)
+        };
+        let world = expect(
+            |world| records(world).extend(["d", "e", "f"].map(on)),
+            &["timers.fixed-minutes"],
+        );
+        let told = said(&world, "timers.fixed-minutes");
+        assert!(told.starts_with(wanted), "{told}");
+    }
     // One of them is an accident, and so are three of many.
     expect(|world| records(world).push(expired("d")), &[]);
     expect(

@@ -87,6 +87,7 @@ fn every_field_that_doctor_reads_of_a_call_is_one_that_the_node_writes() {
         talked_ms,
         status,
         cause,
+        cause_text,
         ended_by,
         legs,
     } = calls.remove(0);
@@ -96,6 +97,7 @@ fn every_field_that_doctor_reads_of_a_call_is_one_that_the_node_writes() {
     assert_eq!((began_ms, ended_ms), (BEGAN_MS, BEGAN_MS + 63_042));
     assert_eq!((ringing_after_ms, talked_ms), (Some(900), 60_042));
     assert_eq!((status, cause.as_str(), ended_by.as_str()), (200, "hung_up", "callee"));
+    assert_eq!(cause_text, "the called side hung up");
     let [leg] = legs.try_into().expect("one leg");
     let PastLeg {
         side,
