@@ -172,7 +172,7 @@ impl Call {
         if asked.why == Why::Refer {
             return self.refer_decided(number, asked.leg, result, now);
         }
-        let result = result.map_err(|none| none.why);
+        let mut result = result.map_err(|none| none.why);
         match asked.why {
             Why::Transferred => return self.transfer_told(number, asked.leg, &result, now),
             Why::Hold => return self.hold_decided(number, result, now),
@@ -187,6 +187,10 @@ impl Call {
         };
         line.running = None;
         line.begun = true;
+        if let (Why::First | Why::Fallback | Why::Confirm, Ok(reply)) = (asked.why, &mut result) {
+            // What waits before the first verbs are there was queued behind them by commands.
+            reply.verbs.extend(line.verbs.drain(..));
+        }
         match (asked.why, result) {
             (Why::First | Why::Fallback, Ok(reply)) if reply.verbs.is_empty() => {
                 self.first_failed(asked.why, "the application has no verbs for this call".into(), now);

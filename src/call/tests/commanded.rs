@@ -235,3 +235,39 @@ fn keys_that_can_not_be_sent_are_refused_with_the_reason() {
     );
     rig.hang_up_and_finish();
 }
+
+#[test]
+fn verbs_that_are_queued_before_the_first_ones_are_there_follow_them() {
+    let first = [json!([{ "verb": "play", "url": "first.wav" }]), json!([])];
+    for (first, fails) in [(&first[0], false), (&first[0], true), (&first[1], false)] {
+        let mut connected = terms();
+        connected.connected = true;
+        connected.fallback = Some(super::application::hook("https://app.contoso.example/fallback"));
+        let mut rig = super::scenario::from_carrier().decided_by(connected).begin();
+        for url in ["second.wav", "third.wav"] {
+            rig.command(Wish::Verbs {
+                verbs: super::application::verbs(&json!([{ "verb": "play", "url": url }])),
+                append: true,
+            });
+        }
+        assert!(rig.sounds().is_empty(), "the first ones are waited for");
+        if fails {
+            rig.hook_fails("no answer");
+        }
+        rig.answer(first);
+        rig.ack(LegIndex::CALLER, "");
+        let expected = first.as_array().map_or(0, Vec::len) + 2;
+        for nth in 1..=expected {
+            assert_eq!(rig.sounds().len(), nth);
+            rig.sound_ends();
+        }
+        let played = rig.sounds();
+        let sources: Vec<_> = played.iter().map(|(.., sound)| format!("{:?}", sound.source)).collect();
+        let order = ["first.wav", "second.wav", "third.wav"];
+        for (source, url) in sources.iter().zip(&order[order.len() - expected..]) {
+            assert!(source.contains(url), "{sources:?}");
+        }
+        assert_eq!(sources.len(), expected);
+        rig.hang_up_and_finish();
+    }
+}
