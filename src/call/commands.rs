@@ -155,7 +155,11 @@ impl Call {
 
     /// The caller's application goes on with something else: who rings or talks to the caller is let go.
     pub(super) fn abandon_dial(&mut self, leg: LegIndex, now: Moment) {
-        if leg != LegIndex::CALLER || !self.is_dialing() {
+        if leg != LegIndex::CALLER {
+            return;
+        }
+        self.overrule_refers();
+        if !self.is_dialing() {
             return;
         }
         self.dial_ended_by(EndedBy::Application);

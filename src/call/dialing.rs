@@ -279,6 +279,9 @@ impl Call {
     pub(super) fn dial_over(&mut self, outcome: Option<payload::DialResult>, now: Moment) {
         let Some(app) = &mut self.app else { return };
         let Some(dialing) = app.dialing.take() else { return };
+        if self.caller_is_there() {
+            self.refers_outlast_bridge();
+        }
         let dropped = self.drop_transfer(&AttemptFailure::local(
             487,
             "Request Terminated",

@@ -134,7 +134,8 @@ impl Call {
             self.tell_bad_answer(index, WHAT, "an emergency call is left as it is", now);
             return;
         }
-        // While the leg is here: what only this call plays to it or makes of it.
+        // While the leg is here: what it still has to hear of a REFER, and what only this call plays to it or makes of it.
+        self.refers_outlast_bridge();
         let boosted = self.app.as_mut().and_then(|app| app.dialing.as_mut());
         let boosted = boosted.map(|dialing| std::mem::take(&mut dialing.boosted));
         self.end_boosts(&boosted.unwrap_or_default());
@@ -155,6 +156,7 @@ impl Call {
         match parent {
             // Its dial is over: there is nothing that could go on meanwhile.
             Some(Onward::Hook(hook)) => {
+                self.overrule_refers();
                 self.forget_replacement(LegIndex::CALLER);
                 self.ask_redirect(LegIndex::CALLER, &hook, now);
             }

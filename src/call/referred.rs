@@ -23,6 +23,8 @@ pub(super) struct OpenRefer {
     transaction: ServerTransactionId,
     cseq: u32,
     refer_to: String,
+    /// Its sender and another talked: whoever of the two stays behind gets the verbs.
+    in_bridge: bool,
     /// The legs that there were: whoever was dialled since has nothing to do with it.
     legs: usize,
 }
@@ -92,6 +94,7 @@ impl Call {
                 transaction,
                 cseq: message.cseq().0,
                 refer_to,
+                in_bridge: talks,
                 legs: self.legs.len(),
             });
         }
@@ -111,6 +114,7 @@ impl Call {
             return;
         };
         let open = app.referrals.swap_remove(position);
+        let too_late = self.decides_too_late(&open);
         let OpenRefer {
             transaction,
             cseq,
@@ -134,13 +138,8 @@ impl Call {
                 return;
             }
         };
-        let others_talk = self.is_dialing() && self.legs.len() > open.legs;
-        if self.calls_emergency() || others_talk {
-            let refused = Unreferable {
-                status: 603,
-                why: Some("somebody else was dialled before its referHook had answered".into()),
-            };
-            self.refuse_target(index, transaction, Some(refer_to), refused);
+        if let Some(why) = too_late {
+            self.refuse_target(index, transaction, Some(refer_to), why);
             return;
         }
         self.tell_outcome(index);
@@ -176,6 +175,45 @@ impl Call {
                 self.abandon_dial(LegIndex::CALLER, now);
                 self.replace_verbs(LegIndex::CALLER, reply.verbs, now);
             }
+        }
+    }
+
+    /// Why the hook of a REFER decides nothing any more, though it was waited for.
+    fn decides_too_late(&self, open: &OpenRefer) -> Option<Unmovable> {
+        let others_talk = self.is_dialing() && self.legs.len() > open.legs;
+        if self.calls_emergency() || others_talk {
+            return Some(Unmovable::OthersDialled);
+        }
+        // What a command wants fetched since would be lost with who leaves.
+        let is_later = |asked: &Asked| {
+            let replaces = asked.why == Why::Replace && asked.leg == LegIndex::CALLER;
+            asked.number > open.asked && (replaces || asked.why == Why::Part)
+        };
+        let app = self.app.as_ref()?;
+        app.asked.iter().any(is_later).then_some(Unmovable::Overruled)
+    }
+
+    /// The bridge is over: nobody stays behind for whom the hooks of REFERs sent in it could have verbs.
+    pub(super) fn refers_outlast_bridge(&mut self) {
+        self.overtake_refers(Unmovable::BridgeOver, |open| open.in_bridge);
+    }
+
+    /// A later command counts, and no hook of a REFER that came before it.
+    pub(super) fn overrule_refers(&mut self) {
+        self.overtake_refers(Unmovable::Overruled, |_| true);
+    }
+
+    /// These REFERs are refused without their hooks, whose answers nobody waits for any more.
+    fn overtake_refers(&mut self, why: Unmovable, which: impl Fn(&OpenRefer) -> bool) {
+        let Some(app) = &mut self.app else { return };
+        let overtaken: Vec<OpenRefer> = app.referrals.extract_if(.., |open| which(open)).collect();
+        for open in overtaken {
+            let asked = |asked: &&Asked| asked.number == open.asked;
+            let by = self.app.as_ref().and_then(|app| app.asked.iter().find(asked));
+            if let Some(by) = by.map(|asked| asked.leg) {
+                self.refuse_target(by, open.transaction, Some(open.refer_to), why);
+            }
+            self.forget_questions(|asked| asked.number == open.asked);
         }
     }
 

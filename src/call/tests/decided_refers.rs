@@ -1,12 +1,17 @@
 //! REFER in a call of an application: what its `referHook` may decide, and what who refers is told.
 
-use super::application::{dial, terms};
+use super::application::{dial, hook as app_hook, terms, to_application, verbs};
+use super::midcall::{REFER, bridged};
+use super::rig::Rig;
 use super::scenario::from_teams;
 use super::transfer::TO_A_USER;
-use crate::call::{CallNews, LegIndex, Phase};
+use crate::app::payload::Kind;
+use crate::app::sid::CallSid;
+use crate::app::verb::Verb;
+use crate::call::{CallNews, Command, Event, LegIndex, Onward, Phase, Wish};
 use crate::sip::Method;
 use crate::sip::message::HeaderName;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 const CALLER: LegIndex = LegIndex::CALLER;
@@ -177,5 +182,190 @@ fn a_refer_that_is_decided_late_ends_no_other_dial() {
     rig.picks_up(&next);
     rig.answer_question(question.number, &json!([{ "verb": "hangup" }]));
     rig.assert_bridged(CALLER, next.leg);
+    rig.hang_up_and_finish();
+}
+
+/// A caller and a callee who talk; the dial has a referHook.
+fn talking(more: &Value) -> Rig {
+    let mut of_dial = json!({ "referHook": "/refer", "actionHook": "/done" });
+    if let (Some(of_dial), Some(more)) = (of_dial.as_object_mut(), more.as_object()) {
+        of_dial.extend(more.clone());
+    }
+    let (rig, callee) = bridged(&of_dial);
+    assert_eq!(callee, CALLEE);
+    rig
+}
+
+/// A leg refers; the question of the hook.
+fn refers(rig: &mut Rig, leg: LegIndex) -> u32 {
+    rig.request(leg, Method::Refer, REFER, "");
+    let question = rig.last_question();
+    assert_eq!(question.url, "/refer");
+    question.number
+}
+
+fn played(url: &str) -> Vec<Verb> {
+    verbs(&json!([{ "verb": "play", "url": url }]))
+}
+
+fn wants(rig: &mut Rig, leg: Option<CallSid>, wish: Wish) {
+    rig.step(Event::Command(Box::new(Command { leg, wish, reply: None })));
+}
+
+/// The call_sid of the callee.
+fn child(rig: &Rig) -> Option<CallSid> {
+    let event = rig.told(Kind::CallStatus).pop().expect("a status");
+    CallSid::parse(event["call_sid"].as_str().unwrap_or_default())
+}
+
+/// Why the REFERs so far were refused.
+fn refused(rig: &Rig) -> Vec<(LegIndex, u16, String)> {
+    let refused = rig.news.iter().filter_map(|news| match news {
+        CallNews::ReferRefused { leg, refused } => Some((*leg, refused.status, refused.why.clone())),
+        _ => None,
+    });
+    refused.collect()
+}
+
+/// The hook of a REFER answers, and nothing comes of it: who referred was refused, and what runs goes on.
+fn decides_nothing(rig: &mut Rig, (leg, hook): (LegIndex, u32), why: &str) {
+    let before = (
+        rig.sounds().len(),
+        rig.requests_sent(&Method::Bye).len(),
+        rig.invites().len(),
+    );
+    rig.answer_question(hook, &json!([{ "verb": "hangup" }]));
+    let after = (
+        rig.sounds().len(),
+        rig.requests_sent(&Method::Bye).len(),
+        rig.invites().len(),
+    );
+    assert_eq!((before, rig.call.phase()), (after, Phase::Answered), "{why}");
+    assert_eq!(refused(rig), [(leg, 603, why.to_owned())]);
+    assert!(rig.notified().is_empty(), "{why}");
+}
+
+const BRIDGE_OVER: &str = "the bridge that it was sent in was over before its referHook had answered";
+const OVERRULED: &str = "a later command has other verbs for the call than its referHook";
+
+#[test]
+fn a_hook_decides_nothing_once_the_bridge_of_its_refer_is_over() {
+    for leg in [CALLER, CALLEE] {
+        for ends in ["a BYE", "the end of the child", "the time limit"] {
+            let mut rig = talking(&json!({ "timeLimit": 9 }));
+            let sid = child(&rig);
+            let hook = refers(&mut rig, leg);
+            match ends {
+                "a BYE" => _ = rig.request(CALLEE, Method::Bye, "", ""),
+                "the end of the child" => wants(&mut rig, sid, Wish::HangUp),
+                _ => rig.wait(Duration::from_secs(10)),
+            }
+            assert_eq!(rig.last_question().url, "/done", "{ends}");
+            rig.answer(&json!([{ "verb": "play", "url": "done.wav" }]));
+            decides_nothing(&mut rig, (leg, hook), BRIDGE_OVER);
+            rig.hang_up_and_finish();
+        }
+    }
+}
+
+#[test]
+fn verbs_of_a_later_command_are_not_replaced_by_the_hook_of_a_refer() {
+    for leg in [CALLER, CALLEE] {
+        for fetched in [false, true] {
+            let mut rig = talking(&json!({}));
+            let hook = refers(&mut rig, leg);
+            match fetched {
+                true => {
+                    rig.command(Wish::Redirect(app_hook("/new")));
+                    rig.answer(&json!([{ "verb": "play", "url": "new.wav" }]));
+                }
+                false => rig.command(Wish::Verbs {
+                    verbs: played("new.wav"),
+                    append: false,
+                }),
+            }
+            assert_eq!((rig.sounds().len(), rig.byes(CALLEE).len()), (1, 1));
+            decides_nothing(&mut rig, (leg, hook), OVERRULED);
+            rig.hang_up_and_finish();
+        }
+    }
+}
+
+/// Nobody leaves a bridge for which other verbs are on their way.
+#[test]
+fn what_a_later_command_fetches_is_waited_for_unless_it_fails() {
+    for leg in [CALLER, CALLEE] {
+        for fails in [false, true] {
+            let mut rig = talking(&json!({}));
+            let hook = refers(&mut rig, leg);
+            rig.command(Wish::Redirect(app_hook("/new")));
+            let new = rig.last_question().number;
+            if fails {
+                rig.hook_fails("no answer");
+                rig.answer_question(hook, &json!([{ "verb": "play", "url": "refer.wav" }]));
+                assert_eq!((refused(&rig).len(), rig.sounds().len()), (0, 1));
+                assert_eq!(rig.statuses_notified(), ["SIP/2.0 100 Trying"]);
+                rig.sound_ends();
+                rig.finish();
+                continue;
+            }
+            decides_nothing(&mut rig, (leg, hook), OVERRULED);
+            rig.answer_question(new, &json!([{ "verb": "play", "url": "new.wav" }]));
+            assert_eq!((rig.sounds().len(), rig.byes(CALLEE).len()), (1, 1));
+            rig.hang_up_and_finish();
+        }
+    }
+}
+
+#[test]
+fn who_is_parted_from_a_caller_that_refers_or_refers_itself_goes_on_and_the_hook_decides_nothing() {
+    for leg in [CALLER, CALLEE] {
+        for is_pending in [false, true] {
+            let mut rig = talking(&json!({}));
+            let hook = refers(&mut rig, leg);
+            let child = match is_pending {
+                true => Onward::Hook(app_hook("/child")),
+                false => Onward::Verbs(played("child.wav")),
+            };
+            rig.command(Wish::Part { parent: None, child });
+            let part = rig.last_question().number;
+            if is_pending {
+                decides_nothing(&mut rig, (leg, hook), OVERRULED);
+                rig.answer_question(part, &json!([{ "verb": "play", "url": "child.wav" }]));
+            }
+            assert_eq!(rig.last_question().url, "/done");
+            rig.answer(&json!([{ "verb": "play", "url": "done.wav" }]));
+            if !is_pending {
+                decides_nothing(&mut rig, (leg, hook), BRIDGE_OVER);
+            }
+            let (mut own, _) = rig.become_a_call();
+            assert_eq!(own.sounds().len(), 1);
+            own.sound_ends();
+            own.finish();
+            rig.hang_up_and_finish();
+        }
+    }
+}
+
+/// A caller that is alone with its application may refer once more then.
+#[test]
+fn a_later_command_counts_for_a_caller_that_nobody_talks_to_too() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([
+        { "verb": "config", "referHook": "/refer" },
+        { "verb": "answer" },
+        { "verb": "pause", "length": 30 }
+    ]));
+    rig.ack(CALLER, "");
+    let hook = refers(&mut rig, CALLER);
+    rig.command(Wish::Verbs {
+        verbs: played("new.wav"),
+        append: false,
+    });
+    decides_nothing(&mut rig, (CALLER, hook), OVERRULED);
+    refers(&mut rig, CALLER);
+    rig.answer(&json!([{ "verb": "play", "url": "refer.wav" }]));
+    assert_eq!(rig.last_response(CALLER).message.status(), Some(202));
+    assert_eq!(rig.sounds().len(), 2);
     rig.hang_up_and_finish();
 }

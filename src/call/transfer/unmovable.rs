@@ -27,6 +27,12 @@ pub enum Unmovable {
     OtherBusy,
     #[error("the media of the leg that was to come could not be moved")]
     MediaLost,
+    #[error("the bridge that it was sent in was over before its referHook had answered")]
+    BridgeOver,
+    #[error("a later command has other verbs for the call than its referHook")]
+    Overruled,
+    #[error("somebody else was dialled before its referHook had answered")]
+    OthersDialled,
 }
 
 impl Unmovable {
@@ -40,7 +46,10 @@ impl Unmovable {
             | Unmovable::OtherEmergency
             | Unmovable::OtherSteered
             | Unmovable::Alone
-            | Unmovable::TooManyLegs => 603,
+            | Unmovable::TooManyLegs
+            | Unmovable::BridgeOver
+            | Unmovable::Overruled
+            | Unmovable::OthersDialled => 603,
         }
     }
 }
