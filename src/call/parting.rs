@@ -135,6 +135,7 @@ impl Call {
             return;
         }
         // While the leg is here: what it still has to hear of a REFER, and what only this call plays to it or makes of it.
+        self.tell_outcome(index);
         self.refers_outlast_bridge();
         let boosted = self.app.as_mut().and_then(|app| app.dialing.as_mut());
         let boosted = boosted.map(|dialing| std::mem::take(&mut dialing.boosted));

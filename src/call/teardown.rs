@@ -45,7 +45,9 @@ impl Call {
             match state {
                 LegState::Opening | LegState::Inviting if index == LegIndex::CALLER => self.refuse_caller(&cause),
                 LegState::Opening | LegState::Inviting => self.give_up(index, reason.clone()),
-                LegState::Up | LegState::Leaving { .. } => self.hang_up(index, reason.clone()),
+                LegState::Up => self.hang_up(index, reason.clone()),
+                // Who has referred the other side away still has its time to say BYE itself.
+                LegState::Leaving { .. } => {}
                 LegState::Cancelling | LegState::AwaitingAck | LegState::Closing | LegState::Gone => {}
             }
             self.refuse_change(index, 487, None);
@@ -53,6 +55,16 @@ impl Call {
         self.begin_end(cause, now);
         self.application_over(now);
         self.ringing.clear();
+    }
+
+    /// Somebody ends the call at once: who was left to say BYE itself is not waited for either.
+    pub(super) fn clear(&mut self, detail: String, now: Moment) {
+        for position in 0..self.legs.len() {
+            if self.legs[position].state.leaves_at().is_some() {
+                self.hang_up(self.legs[position].index, Some(NORMAL_CLEARING.into()));
+            }
+        }
+        self.end(Cause::Cleared { detail }, now);
     }
 
     /// A leg is lost: the call ends with it, unless an application goes on with the caller.
@@ -157,6 +169,8 @@ impl Call {
     /// Sends BYE on a leg; one whose ACK has not come yet is not hung up before it, or before it is given up
     /// (RFC 3261 §15).
     pub(super) fn hang_up(&mut self, index: LegIndex, reason: Option<String>) {
+        // The last that it may be told of its REFER.
+        self.tell_outcome(index);
         let Some(leg) = self.leg_mut(index) else { return };
         if leg.unacknowledged.is_some() {
             leg.state = LegState::AwaitingAck;

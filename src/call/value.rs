@@ -171,9 +171,9 @@ impl Call {
             // Who waits hears that there is nobody to tell it.
             Event::Wanted { command, .. } | Event::Command(command) => self.commanded(*command, now),
             Event::Disconnected { failed } => self.application_left(failed, now),
-            Event::Clear { detail } => self.end(Cause::Cleared { detail }, now),
+            Event::Clear { detail } => self.clear(detail, now),
             Event::Cut { detail } => {
-                self.end(Cause::Cleared { detail }, now);
+                self.clear(detail, now);
                 self.wait_no_more();
             }
             Event::Broken { detail } => self.end(Cause::Fault { detail }, now),

@@ -347,6 +347,23 @@ fn who_is_parted_from_a_caller_that_refers_or_refers_itself_goes_on_and_the_hook
     }
 }
 
+/// It stays, and the call that waits for the answer to the first NOTIFY is its own no longer.
+#[test]
+fn a_callee_that_is_parted_is_told_before_what_came_of_its_refer() {
+    let mut rig = talking(&json!({}));
+    refers(&mut rig, CALLEE);
+    rig.answer(&json!([]));
+    rig.command(Wish::Part {
+        parent: None,
+        child: Onward::Verbs(played("child.wav")),
+    });
+    assert_eq!(rig.statuses_notified(), ["SIP/2.0 100 Trying", "SIP/2.0 603 Decline"]);
+    let (mut own, _) = rig.become_a_call();
+    own.sound_ends();
+    own.finish();
+    rig.hang_up_and_finish();
+}
+
 /// A caller that is alone with its application may refer once more then.
 #[test]
 fn a_later_command_counts_for_a_caller_that_nobody_talks_to_too() {
@@ -368,4 +385,76 @@ fn a_later_command_counts_for_a_caller_that_nobody_talks_to_too() {
     assert_eq!(rig.last_response(CALLER).message.status(), Some(202));
     assert_eq!(rig.sounds().len(), 2);
     rig.hang_up_and_finish();
+}
+
+#[test]
+fn teams_084_who_refers_hears_the_end_and_says_bye_however_short_the_verbs_are() {
+    let short = [
+        json!({ "verb": "hangup" }),
+        json!({ "verb": "tag", "data": { "a": 1 } }),
+        json!({ "verb": "sip:decline", "status": 486 }),
+    ];
+    for leg in [CALLER, CALLEE] {
+        for verb in &short {
+            for says_bye in [true, false] {
+                let mut rig = talking(&json!({}));
+                refers(&mut rig, leg);
+                rig.answer(&json!([verb]));
+                assert_eq!(rig.call.phase(), Phase::Ending);
+                // It has taken the caller's place, or the callee's.
+                let [bye] = &rig.requests_sent(&Method::Bye)[..] else {
+                    panic!("who stays is hung up: {:?}", rig.requests_sent(&Method::Bye));
+                };
+                assert_eq!(bye.leg, CALLER);
+                assert_eq!(rig.statuses_notified(), ["SIP/2.0 100 Trying"]);
+                rig.hears_that_it_is_under_way(200);
+                assert_eq!(rig.statuses_notified(), ["SIP/2.0 100 Trying", "SIP/2.0 200 OK"]);
+                match says_bye {
+                    true => _ = rig.request(CALLEE, Method::Bye, "", ""),
+                    false => rig.wait(Duration::from_secs(6)),
+                }
+                let byes = rig.requests_sent(&Method::Bye).len();
+                assert_eq!(byes, if says_bye { 1 } else { 2 }, "{verb} {leg:?}");
+                rig.finish();
+            }
+        }
+    }
+}
+
+#[test]
+fn what_came_of_a_refer_is_told_before_a_bye_of_ours() {
+    // Somebody clears the call while who has referred is left to say BYE.
+    for ends_before in [false, true] {
+        let mut rig = talking(&json!({}));
+        refers(&mut rig, CALLEE);
+        rig.answer(&match ends_before {
+            true => json!([{ "verb": "hangup" }]),
+            false => json!([{ "verb": "pause", "length": 30 }]),
+        });
+        rig.step(Event::Clear {
+            detail: "cleared by ada".into(),
+        });
+        let told: Vec<_> = rig
+            .sent
+            .iter()
+            .filter(|sent| sent.leg == CALLEE)
+            .map(|sent| sent.sdp())
+            .collect();
+        assert_eq!(told[told.len() - 2].trim_end(), "SIP/2.0 200 OK", "{told:?}");
+        assert_eq!((rig.byes(CALLER).len(), rig.byes(CALLEE).len()), (1, 1));
+        rig.finish();
+    }
+    // A caller for which the verbs are itself.
+    let mut rig = to_application().begin();
+    rig.answer(&json!([
+        { "verb": "config", "referHook": "/refer" },
+        { "verb": "answer" },
+        { "verb": "pause", "length": 30 }
+    ]));
+    rig.ack(CALLER, "");
+    refers(&mut rig, CALLER);
+    rig.answer(&json!([{ "verb": "hangup" }]));
+    assert_eq!(rig.statuses_notified(), ["SIP/2.0 100 Trying", "SIP/2.0 603 Decline"]);
+    assert!(rig.sent.last().is_some_and(|sent| sent.is(&Method::Bye)));
+    rig.finish();
 }

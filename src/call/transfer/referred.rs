@@ -401,7 +401,6 @@ impl Call {
             let leg = &self.legs[position];
             if leg.state.leaves_at().is_some_and(|at| at <= now) {
                 let index = leg.index;
-                self.tell_outcome(index);
                 self.hang_up(index, Some(crate::call::teardown::NORMAL_CLEARING.into()));
             }
         }
