@@ -76,7 +76,7 @@ pub enum Event {
         message: Message,
         flow: Flow,
         replaces: Replaces,
-        trunk: CalledTrunk,
+        trunk: Box<CalledTrunk>,
     },
     /// The ACK of a 2xx.
     Ack {

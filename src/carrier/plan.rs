@@ -238,7 +238,7 @@ fn history(facts: PlanFacts<'_>, carrier: &Carrier, number: &str, host: &str, he
         let owner = diversion.e164().and_then(|number| facts.config.number(number));
         owner.is_some_and(|(owner, _)| owner.id != facts.decision.tenant.id)
     };
-    let told = |diversion: &&Diversion| !(withheld && diversion.private) && !is_foreign(diversion);
+    let told = |diversion: &&Diversion| !(withheld && diversion.private || is_foreign(diversion));
     let diversions: Vec<Diversion> = facts.diversions.iter().filter(told).cloned().collect();
     if diversions.is_empty() {
         return;

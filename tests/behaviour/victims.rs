@@ -344,8 +344,8 @@ impl End {
         let was_asked = |method: Method| was_told(&|message| message.method() == Some(&method));
         let was_answered = |status: u16| was_told(&|message| message.status() == Some(status));
         match &self.record.cause {
-            Cause::HungUp { by } if *by == teams => was_asked(Method::Bye),
-            Cause::HungUp { by } => {
+            Cause::HungUp { by, .. } if *by == teams => was_asked(Method::Bye),
+            Cause::HungUp { by, .. } => {
                 let replaced =
                     |leg: &LegRecord| leg.transfer.as_ref().map(|by| by.kind) == Some(TransferKind::Replaced);
                 let by_nobody =

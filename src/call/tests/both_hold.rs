@@ -287,7 +287,7 @@ fn an_announcement_that_goes_on_while_a_change_is_refused_holds_nobody() {
     rig.request(CALLER, Method::Invite, "", &teams_sdp("inactive"));
     rig.step(Event::Media(CALLEE, MediaNotice::FlowsAgain));
     rig.respond(&rig.last_reinvite(CALLEE), reply(488));
-    assert_eq!(holds(&rig)[1], false);
+    assert!(!holds(&rig)[1]);
     rig.hang_up_and_finish();
 }
 

@@ -5,6 +5,7 @@ use super::midcall::{REFER, bridged};
 use super::rig::Rig;
 use super::scenario::from_teams;
 use super::transfer::TO_A_USER;
+use crate::app::command::Orderer;
 use crate::app::payload::Kind;
 use crate::app::sid::CallSid;
 use crate::app::verb::Verb;
@@ -257,7 +258,7 @@ fn a_hook_decides_nothing_once_the_bridge_of_its_refer_is_over() {
             let hook = refers(&mut rig, leg);
             match ends {
                 "a BYE" => _ = rig.request(CALLEE, Method::Bye, "", ""),
-                "the end of the child" => wants(&mut rig, sid, Wish::HangUp),
+                "the end of the child" => wants(&mut rig, sid, Wish::HangUp(Orderer::Rest)),
                 _ => rig.wait(Duration::from_secs(10)),
             }
             assert_eq!(rig.last_question().url, "/done", "{ends}");

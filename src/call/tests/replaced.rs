@@ -97,11 +97,11 @@ impl Rig {
             message,
             flow,
             replaces,
-            trunk: CalledTrunk {
+            trunk: Box::new(CalledTrunk {
                 name: (*trunk).into(),
                 others: others.iter().map(|name| (*name).into()).collect(),
                 terms: terms.clone(),
-            },
+            }),
         });
         transaction
     }

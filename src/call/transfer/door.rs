@@ -102,7 +102,7 @@ impl Switchboard {
             message: invite.clone(),
             flow: flow.clone(),
             replaces,
-            trunk,
+            trunk: Box::new(trunk),
         };
         match self.deliver(call, event) {
             Ok(()) => {
