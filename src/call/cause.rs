@@ -34,6 +34,8 @@ pub enum Refreshed {
     Refused { status: u16 },
     /// The last one had no answer yet.
     Unanswered,
+    /// The last one could not be sent.
+    NotSent,
 }
 
 /// The end of a call, or the reason it never began.
@@ -311,6 +313,9 @@ impl Cause {
                     Refreshed::Never => format!("the session timer of the {side} expired without a refresh"),
                     Refreshed::Refused { status } => {
                         format!("the session timer of the {side} expired: our refresh got {status}")
+                    }
+                    Refreshed::NotSent => {
+                        format!("the session timer of the {side} expired: our refresh could not be sent")
                     }
                     Refreshed::Unanswered => {
                         format!("the session timer of the {side} expired: our refresh got no answer")

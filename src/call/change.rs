@@ -31,6 +31,9 @@ pub struct Change {
     #[serde(default)]
     pub(super) give_up_at: Moment,
     offer: SessionTimerOffer,
+    /// It did not leave.
+    #[serde(default)]
+    unsent: bool,
     /// The leg's media as they were: a refused re-INVITE changes nothing (RFC 3261 §14.1).
     #[serde(skip)]
     before: Option<Box<LegMedia>>,
@@ -134,6 +137,7 @@ impl Call {
             answer_by: None,
             give_up_at: Moment::default(),
             offer,
+            unsent: false,
             before: Some(Box::new(before)),
         });
         true
@@ -287,7 +291,7 @@ impl Call {
             change.purpose = Purpose::Late;
         }
         match change.purpose {
-            Purpose::Refresh => self.refresh_refused(change.to, status, now),
+            Purpose::Refresh => self.refresh_refused(change.to, (!change.unsent).then_some(status), now),
             Purpose::Asked { from, offer } if self.recodes_instead(status, from, &offer) => {
                 match self.answer_change(from, &offer) {
                     Ok(()) => {
@@ -366,7 +370,14 @@ impl Call {
                 self.send_offer(change.to, body, Some(change.offer), change.purpose, *before);
                 self.limit_wait(change.answer_by, now);
             }
-            (_, before) => self.change_refused(Change { before, ..change }, 503, now),
+            (_, before) => {
+                let unsent = Change {
+                    before,
+                    unsent: true,
+                    ..change
+                };
+                self.change_refused(unsent, 503, now);
+            }
         }
     }
 

@@ -112,9 +112,10 @@ impl Call {
             }
             Wish::Whisper(verbs) => self.whisper_verbs(leg, verbs, now),
             Wish::Mute(on) => {
-                if let Some(handle) = self.leg(leg).and_then(|leg| leg.media.handle()) {
-                    self.effects.push(Effect::Mute { handle, on });
-                }
+                let Some(leg) = self.leg_mut(leg) else { return };
+                leg.muted = on;
+                let handle = leg.media.handle();
+                self.effects.extend(handle.map(|handle| Effect::Mute { handle, on }));
             }
             Wish::Digits { digits, duration } => self.dtmf_command(leg, digits, duration, command.reply),
             Wish::Request(request) => self.request_command(leg, &request, command.reply, now),

@@ -38,6 +38,9 @@ pub struct KeyWays {
     pub(super) queued: VecDeque<char>,
     #[serde(skip)]
     pub(super) is_sending: bool,
+    /// The number of what an application sends to the peer just now.
+    #[serde(skip)]
+    pub(super) applications: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,6 +181,9 @@ impl Call {
     pub(super) fn send_digits(&mut self, leg: LegIndex, digits: String, duration: Duration) -> Option<u32> {
         let handle = self.leg(leg).and_then(|leg| leg.media.handle())?;
         let cookie = self.next_number();
+        if let Some(leg) = self.leg_mut(leg) {
+            leg.key_ways.applications = Some(cookie);
+        }
         self.effects.push(Effect::SendDigits {
             handle,
             cookie,
@@ -192,6 +198,11 @@ impl Call {
         if cookie == KEY_PASSED {
             self.next_key(leg);
             return;
+        }
+        if let Some(told) = self.leg_mut(leg)
+            && told.key_ways.applications.take_if(|sent| *sent == cookie).is_some()
+        {
+            self.next_key(leg);
         }
         let waits = |line: &Line| matches!(line.running, Some(Running::Sending(sending)) if sending == cookie);
         if self.line(leg).is_some_and(waits) {

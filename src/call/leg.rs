@@ -137,6 +137,9 @@ pub struct Leg {
     /// Which of the terms' server names the peer's certificate was for when it was heard first.
     pub proven: Option<Arc<str>>,
     pub key_ways: KeyWays,
+    /// The other side hears nothing of its peer, nor gets its keys.
+    #[serde(default)]
+    pub muted: bool,
     /// Our BYE that waits for its answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closing: Option<Token>,
@@ -207,6 +210,7 @@ impl Leg {
             sources: Vec::new(),
             proven: None,
             key_ways: KeyWays::default(),
+            muted: false,
             closing: None,
             hung_up: HungUp::No,
             farewell: None,
@@ -323,9 +327,10 @@ impl Leg {
         let contact = message.contact().ok().flatten();
         match contact {
             _ if self.terms.keeps_flow() => Some(self.way_back(flow, dialled)),
-            Some(contact) => self
-                .is_inside(contact.uri(), flow)
-                .then(|| self.way_back(flow, dialled)),
+            Some(contact) if !self.is_inside(contact.uri(), flow) => None,
+            // Where it was dialled it is reached again; where a connection of its own comes from nobody listens.
+            Some(_) if flow.transport.is_reliable() && self.flow.is_some() => self.flow.clone(),
+            Some(_) => Some(self.way_back(flow, dialled)),
             None => self.flow.clone(),
         }
     }

@@ -244,6 +244,8 @@ impl Call {
         let mut leg = parted.leg;
         (leg.index, leg.side) = (LegIndex::CALLER, Party::Caller);
         leg.count_holds_anew(now);
+        // Whatever key was being sent, its end is told to nobody.
+        leg.key_ways = Default::default();
         let mut app = App::new(parted.terms, parted.caller, parted.sid);
         (app.placed, app.parent) = (true, Some(parted.parent));
         (app.status, app.sip_status) = (Status::InProgress, 200);

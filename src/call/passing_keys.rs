@@ -29,6 +29,9 @@ impl Call {
     pub(super) fn pass_key_of_audio(&mut self, index: LegIndex, key: char) {
         let Some((leg, partner)) = self.both(index) else { return };
         match (leg.takes_events(), partner.takes_events()) {
+            _ if leg.muted => {}
+            // Somebody else listens for its tones, and they go over as the audio that they are.
+            (false, _) if leg.terms.keys != KeyForm::Tones => {}
             // Relayed as it is.
             (true, true) => {}
             (false, false) if partner.terms.keys != KeyForm::Info => {}
@@ -40,7 +43,9 @@ impl Call {
 
     /// A key that a peer has sent as INFO, and no other way.
     pub(super) fn pass_key_of_info(&mut self, index: LegIndex, key: char) {
-        if let Some((_, partner)) = self.both(index) {
+        if let Some((leg, partner)) = self.both(index)
+            && !leg.muted
+        {
             self.give_key(partner.index, key);
         }
     }
@@ -76,9 +81,13 @@ impl Call {
         }
     }
 
-    /// The key before has been sent.
+    /// The key before has been sent. What an application sends is not cut short by them.
     pub(super) fn next_key(&mut self, to: LegIndex) {
         let Some(leg) = self.leg_mut(to) else { return };
+        if leg.key_ways.applications.is_some() {
+            leg.key_ways.is_sending = false;
+            return;
+        }
         let (handle, key) = (leg.media.handle(), leg.key_ways.queued.pop_front());
         leg.key_ways.is_sending = handle.is_some() && key.is_some();
         if let (Some(handle), Some(key)) = (handle, key) {

@@ -46,10 +46,9 @@ impl Call {
     /// What became of our own refreshes of a session that has expired.
     fn fate_of_refresh(&self, index: LegIndex, clock: SessionClock) -> Refreshed {
         let is_open = |change: &Change| change.to == index && matches!(change.purpose, Purpose::Refresh);
-        match clock.refused {
-            _ if self.change.as_ref().is_some_and(is_open) => Refreshed::Unanswered,
-            Some(status) => Refreshed::Refused { status },
-            None => Refreshed::Never,
+        match self.change.as_ref().is_some_and(is_open) {
+            true => Refreshed::Unanswered,
+            false => clock.failed.unwrap_or_default(),
         }
     }
 
@@ -70,20 +69,21 @@ impl Call {
         }
     }
 
-    /// A refused refresh is tried again while there is time.
-    pub(super) fn refresh_refused(&mut self, index: LegIndex, status: u16, now: Moment) {
+    /// A refresh that was refused with this status, or could not be sent (`None`), is tried again while there is time.
+    pub(super) fn refresh_refused(&mut self, index: LegIndex, status: Option<u16>, now: Moment) {
         let glare = self.back_off(index);
         let Some(clock) = self.leg_mut(index).and_then(|leg| leg.session.as_mut()) else {
             return;
         };
-        let is_news = clock.refused.replace(status) != Some(status);
+        let fate = status.map_or(Refreshed::NotSent, |status| Refreshed::Refused { status });
+        let is_news = clock.failed.replace(fate) != Some(fate);
         let left = clock.expires_at.since(now);
         clock.refresh_at = match status {
-            491 => Some(now + glare),
+            Some(491) => Some(now + glare),
             _ if left > LAST_TRY => Some(now + left / 2),
             _ => None,
         };
-        if is_news {
+        if let Some(status) = status.filter(|_| is_news) {
             self.tell(CallNews::RefreshRefused { leg: index, status });
         }
     }

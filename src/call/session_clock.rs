@@ -1,5 +1,6 @@
 //! The running session timer of one leg on the process clock (RFC 4028).
 
+use super::cause::Refreshed;
 use crate::moment::Moment;
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::session_timer::{PeerSessionTimer, SessionExpires, SessionTimer, SessionTimerSettings, parse_seconds};
@@ -16,9 +17,9 @@ pub struct SessionClock {
     /// `None`: the peer refreshes, or our refresh is on its way.
     pub refresh_at: Option<Moment>,
     pub expires_at: Moment,
-    /// What the last refresh of ours was refused with.
+    /// What became of the last refresh of ours that the peer did not accept.
     #[serde(default)]
-    pub refused: Option<u16>,
+    pub failed: Option<Refreshed>,
 }
 
 impl SessionClock {
@@ -28,7 +29,7 @@ impl SessionClock {
             timer,
             refresh_at: timer.refresh_after().map(|after| now + after),
             expires_at: now + timer.expires_after(),
-            refused: None,
+            failed: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::diversions::{Diversion, diversions};
 use super::elin::ElinFacts;
+use super::hidden::is_nobody;
 use super::voucher::{Vouched, Voucher};
 use crate::carrier::read_number;
 use crate::config::{CallerHeader, CarrierId, Config, E164, NumberRules, Tenant, TenantId, UserName};
@@ -322,19 +323,6 @@ fn without_plus(number: &str) -> &str {
     number.strip_prefix('+').unwrap_or(number)
 }
 
-/// Whether the user part of a From is a word that stands for a number that is not shown, as switches write it.
-fn is_nobody(user: &str) -> bool {
-    let words = [
-        "anonymous",
-        "restricted",
-        "unavailable",
-        "unknown",
-        "private",
-        "withheld",
-    ];
-    words.iter().any(|word| user.eq_ignore_ascii_case(word))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::unread;
@@ -393,20 +381,6 @@ mod tests {
             assert_eq!(caller.number, number, "{from}");
             let plain = caller.unasserted();
             assert_eq!((plain.number.as_str(), plain.asserted), (unasserted, None), "{from}");
-        }
-    }
-
-    #[test]
-    fn a_word_for_a_number_that_is_not_shown_is_nobody() {
-        for (user, hides) in [
-            ("Restricted", true),
-            ("unknown", true),
-            ("%75nknown", true),
-            ("ada", false),
-        ] {
-            let invite = invite(&format!("FROM: <sip:{user}@203.0.113.2>;tag=17\r\n"));
-            let caller = Facts::read(Origin::Teams, &invite, CallerHeader::From).caller;
-            assert_eq!((caller.private, caller.number.is_empty()), (hides, hides), "{user}");
         }
     }
 

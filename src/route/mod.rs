@@ -10,6 +10,7 @@ mod diversions;
 mod elin;
 mod facts;
 mod from_user;
+mod hidden;
 mod home_carrier;
 mod refer;
 mod refusal;

@@ -113,6 +113,37 @@ fn another_fork_goes_its_own_way() {
     }
 }
 
+/// Nobody listens where that comes from, and it may be closed before we have something to say.
+#[test]
+fn over_tls_a_re_invite_on_a_connection_of_its_own_does_not_change_where_it_was_dialled() {
+    let mut rig = ringing(Transport::Tls);
+    let dialled = Flow {
+        transport: Transport::Tls,
+        connection: ConnectionId(9),
+        ..flow()
+    };
+    let its_own = Flow {
+        remote: SocketAddr::from((flow().remote.ip(), 50_000)),
+        connection: ConnectionId(11),
+        ..dialled.clone()
+    };
+    let invite = rig.last_invite();
+    rig.respond_from(dialled, &invite, answers(INSIDE));
+    let reinvite = rig.in_dialog(invite.leg, &Method::Invite, 1, "", &carrier_sdp("sendrecv"));
+    let text = String::from_utf8_lossy(reinvite.as_bytes()).replace("<sip:moved@203.0.113.30:5060>", INSIDE);
+    rig.request_of((its_own, false), invite.leg, parse(&text));
+    assert_eq!(rig.last_response(invite.leg).message.status(), Some(200));
+    rig.ack(invite.leg, "");
+    rig.destinations.clear();
+    rig.request(CALLER, Method::Bye, "", "");
+    let Some(To::Hop(bye)) = rig.destinations.last() else {
+        panic!("{:?}", rig.destinations);
+    };
+    assert_eq!((bye.remote, bye.connection), (flow().remote, None));
+    assert_eq!(bye.server_name.as_deref(), Some("pbx.example"));
+    rig.finish();
+}
+
 /// NATs rebind, and a server may be moved out of one.
 #[test]
 fn who_asks_for_a_change_is_reached_from_then_on_where_that_came_from_or_says() {

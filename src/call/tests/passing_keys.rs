@@ -5,12 +5,13 @@ use super::messages::reply;
 use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
 use super::scenario::{from_carrier, from_teams};
-use crate::call::{Effect, Event, LegIndex};
+use crate::call::{Command, Effect, Event, LegIndex, Wish};
 use crate::dial::KeyForm;
 use crate::media::LegId;
 use crate::sip::Method;
 use crate::sip::message::HeaderName;
 use serde_json::json;
+use std::time::Duration;
 
 const CALLER: LegIndex = LegIndex::CALLER;
 const CALLEE: LegIndex = LegIndex(1);
@@ -178,5 +179,68 @@ fn an_applications_dial_passes_keys_in_the_form_that_the_callee_takes() {
         digit: '7',
     });
     assert_eq!(rig.keys_sent(), [], "an event is relayed as it is");
+    rig.hang_up_and_finish();
+}
+
+/// A dial whose callee settles no telephone-event, and takes keys in this form.
+fn callee_without_events(caller: &str, keys: KeyForm) -> Rig {
+    let mut rig = to_application().sdp(caller).begin();
+    rig.answer(&json!([dial(&["+12065550101"], &json!({}))]));
+    rig.planned_on(&["+12065550101"], |terms| terms.keys = keys);
+    rig.ack(CALLER, "");
+    rig.respond(&rig.last_invite(), reply(200).sdp(without_events()));
+    rig
+}
+
+fn presses(rig: &mut Rig, digit: char) {
+    rig.step(Event::Digit { leg: CALLER, digit });
+}
+
+#[test]
+fn what_an_application_sends_is_not_cut_short_by_a_key_that_is_passed() {
+    let mut rig = callee_without_events(&carrier_sdp("sendrecv"), KeyForm::Tones);
+    let callee = rig.handle_of(CALLEE);
+    let sends = Command {
+        leg: rig.call.legs()[1].record.call_sid,
+        wish: Wish::Digits {
+            digits: "12".to_owned(),
+            duration: Duration::from_millis(200),
+        },
+        reply: None,
+    };
+    rig.step(Event::Command(Box::new(sends)));
+    presses(&mut rig, '7');
+    assert_eq!(rig.keys_sent(), [(callee, "12".to_owned())], "the key waits");
+    let sent = rig.wishes.iter().find_map(|wish| match wish {
+        Effect::SendDigits { cookie, .. } => Some(*cookie),
+        _ => None,
+    });
+    rig.step(Event::DigitsSent {
+        leg: CALLEE,
+        cookie: sent.expect("its number"),
+    });
+    assert_eq!(rig.keys_sent()[1..], [(callee, "7".to_owned())]);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn no_key_of_a_muted_leg_is_passed() {
+    let mut rig = callee_without_events(&carrier_sdp("sendrecv"), KeyForm::Tones);
+    rig.command(Wish::Mute(true));
+    presses(&mut rig, '7');
+    rig.info(CALLER, "application/dtmf", "8");
+    assert_eq!(rig.keys_sent(), []);
+    rig.command(Wish::Mute(false));
+    presses(&mut rig, '9');
+    assert_eq!(rig.keys_sent().len(), 1);
+    rig.hang_up_and_finish();
+}
+
+/// An application's patterns are looked for in tones too, and those go over as the audio that they are.
+#[test]
+fn a_tone_that_an_application_listens_for_is_not_passed_as_something_else() {
+    let mut rig = callee_without_events(&without_events(), KeyForm::Info);
+    presses(&mut rig, '7');
+    assert_eq!(rig.requests_sent(&Method::Info).len(), 0);
     rig.hang_up_and_finish();
 }

@@ -7,6 +7,7 @@ use super::scenario::{from_carrier, from_teams};
 use crate::call::{CallNews, LegIndex, Phase};
 use crate::sip::Method;
 use crate::sip::message::HeaderName;
+use crate::sip::transaction::Cause as TransportCause;
 use std::time::Duration;
 
 const CALLER: LegIndex = LegIndex::CALLER;
@@ -303,19 +304,34 @@ fn a_refused_refresh_is_tried_again_while_there_is_time() {
     rig.hang_up_and_finish();
 }
 
-#[test]
-fn a_session_whose_refreshes_are_refused_says_so_at_its_end() {
+/// A session whose refreshes of ours all come to this, at its end.
+fn expired(fails: impl Fn(&mut Rig, &Sent)) -> Rig {
     let (mut rig, _) = agreed("1800;refresher=uac");
-    let mut refused = 0;
+    let mut failed = 0;
     for _ in 0..500 {
         rig.wait(Duration::from_secs(4));
         let asked = rig.reinvites(CALLEE);
-        for refresh in &asked[refused..] {
-            rig.respond(refresh, reply(488));
+        for refresh in &asked[failed..] {
+            fails(&mut rig, refresh);
         }
-        refused = asked.len();
+        failed = asked.len();
     }
-    assert!(refused > 1);
+    assert!(failed > 1);
+    rig
+}
+
+#[test]
+fn a_session_whose_refreshes_can_not_be_sent_says_so_at_its_end() {
+    let mut rig = expired(|rig, refresh| rig.fail(refresh, TransportCause::Transport));
+    let told = |news: &&CallNews| matches!(news, CallNews::RefreshRefused { .. });
+    assert_eq!(rig.news.iter().filter(told).count(), 0, "nobody has refused any");
+    let why = "the session timer of the called side expired: our refresh could not be sent";
+    assert_eq!(rig.finish().cause_text, why);
+}
+
+#[test]
+fn a_session_whose_refreshes_are_refused_says_so_at_its_end() {
+    let mut rig = expired(|rig, refresh| rig.respond(refresh, reply(488)));
     let told = |news: &&CallNews| {
         matches!(
             news,

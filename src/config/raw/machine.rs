@@ -238,7 +238,7 @@ pub struct RawTeams {
     #[schemars(extend("default" = "30m"))]
     pub session_expires: Option<At<DurationText>>,
     /// Shortest session timer that we accept, and what Min-SE says (RFC 4028). 90 seconds at least; Teams itself says 5 minutes, and is
-    /// offered no less.
+    /// offered no less, unless it has agreed to less.
     #[schemars(extend("default" = "5m"))]
     pub min_se: Option<At<DurationText>>,
     /// Media bypass: media of Teams' users come from their clients, or from Microsoft's transport relays, and find us by

@@ -164,9 +164,9 @@ pub enum RawTo {
 pub struct RawTenantCaller {
     /// `refuse` the call, or `replace` the number by `number`. A call that a number of the
     /// tenant's has forwarded or transferred, as Teams says by History-Info, Diversion or Referred-By, is the tenant's: it keeps its
-    /// caller, and so does one in which Teams asserts a number of the tenant's by P-Asserted-Identity. What goes on of who forwarded it `history` of the carrier says. Teams says so with `-ForwardCallHistory` on the trunk,
+    /// caller, and what goes on of who forwarded it `history` of the carrier says. Teams says so with `-ForwardCallHistory` on the trunk,
     /// as `portcullis teams powershell` sets it; without, forwards and transfers from Teams to the telephone network are refused, or show
-    /// `number`.
+    /// `number`. A caller with a number of the tenant's in P-Asserted-Identity is the tenant's as well.
     #[schemars(extend("default" = "refuse"))]
     pub outside: Option<At<RawOutside>>,
     /// One of the tenant's numbers, shown instead. Needed for `replace`.

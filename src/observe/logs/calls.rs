@@ -132,11 +132,14 @@ pub(super) fn news(
         }),
         CallNews::ReplaceRefused(refused) => replace_refused(lines, None, refused),
         CallNews::Transfer(news) => transferred(lines, news),
-        CallNews::StaysOnHold { leg, status } => warn!(
-            leg = leg.0,
-            status,
-            "this leg's peer refuses to be taken off hold: the other side is told that it is on hold"
-        ),
+        CallNews::StaysOnHold { leg, status } => lines.throttles.refers.say(|withheld| {
+            warn!(
+                leg = leg.0,
+                status,
+                withheld,
+                "this leg's peer was not to be taken off hold: the other side is told that it is on hold"
+            );
+        }),
         CallNews::Holds { leg } => debug!(leg = leg.0, "this leg's peer has put the other side on hold"),
         CallNews::Resumes { leg, held_ms } => debug!(leg = leg.0, held_ms, "this leg's peer holds no longer"),
         CallNews::RefreshRefused { leg, status } => info!(
