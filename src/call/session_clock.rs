@@ -7,9 +7,6 @@ use crate::sip::session_timer::{PeerSessionTimer, SessionExpires, SessionTimer, 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// What Teams says in Min-SE itself, in seconds (TEAMS-075).
-const LEAST_OFFERED: u32 = 300;
-
 /// When a leg's session is refreshed by us, and when it counts as dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionClock {
@@ -57,12 +54,11 @@ impl crate::dial::SessionTimer {
         self.expires.map(|_| self.proposing())
     }
 
-    /// For what we propose ourselves: Teams is offered no Min-SE below its own, whatever is accepted (TEAMS-075).
+    /// For what we propose ourselves.
     pub(super) fn proposing(&self) -> SessionTimerSettings {
         let settings = self.answering();
-        let least = if self.expires.is_some() { LEAST_OFFERED } else { 0 };
         SessionTimerSettings {
-            min_se: settings.min_se.max(least),
+            min_se: settings.min_se.max(seconds(self.least_proposed)),
             ..settings
         }
     }
@@ -73,10 +69,33 @@ impl crate::dial::SessionTimer {
     }
 
     fn with_interval(&self, expires: Duration) -> SessionTimerSettings {
-        let seconds = |span: Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX);
         SessionTimerSettings {
             interval: seconds(expires),
             min_se: seconds(self.min),
         }
+    }
+}
+
+fn seconds(span: Duration) -> u32 {
+    u32::try_from(span.as_secs()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn teams_075_what_is_accepted_may_be_shorter_than_what_is_proposed() {
+        let timer = crate::dial::SessionTimer {
+            expires: Some(Duration::from_secs(1_800)),
+            min: Duration::from_secs(90),
+            least_proposed: Duration::from_secs(300),
+        };
+        assert_eq!((timer.proposing().min_se, timer.answering().min_se), (300, 90));
+        let of_carrier = crate::dial::SessionTimer {
+            least_proposed: Duration::ZERO,
+            ..timer
+        };
+        assert_eq!(of_carrier.proposing().min_se, 90);
     }
 }

@@ -354,6 +354,7 @@ pub fn open_terms(config: &Config, kind: LegKind, listener: ListenerId) -> LegTe
         session_timer: SessionTimer {
             expires: None,
             min: Duration::from_secs(90),
+            least_proposed: Duration::ZERO,
         },
         credentials: None,
         transfers: None,

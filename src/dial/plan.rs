@@ -378,6 +378,9 @@ pub struct SessionTimer {
     /// Offered Session-Expires; `None` offers none, but still honours the peer's.
     pub expires: Option<Duration>,
     pub min: Duration,
+    /// Min-SE of what we propose ourselves is no less, whatever is accepted.
+    #[serde(default)]
+    pub least_proposed: Duration,
 }
 
 /// Digest credentials: answered only to `realm` (any, where none is given) and only on the leg that carries them.

@@ -11,6 +11,10 @@ use crate::sdp::{AddressFamilies, LegProfile};
 use crate::sip::Transport;
 use crate::sip::message::HeaderName;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// What Teams says in Min-SE itself: it is proposed no less (TEAMS-075).
+const LEAST_PROPOSED: Duration = Duration::from_secs(300);
 
 /// The attempt that rings `number` in the tenant: each hub once, hubs for which `held` is true last.
 pub fn plan(facts: PlanFacts<'_>, number: E164, voicemail: bool, held: impl Fn(&PeerName) -> bool) -> Attempt {
@@ -170,6 +174,7 @@ fn terms_of(config: &Config, tenant: &Tenant, trunk: &TenantFqdn) -> Arc<LegTerm
         session_timer: SessionTimer {
             expires: Some(sbc.teams.session_expires),
             min: sbc.teams.min_se,
+            least_proposed: LEAST_PROPOSED,
         },
         credentials: None,
         transfers: takes_refer(config, Some(tenant)).then(|| Transfers::ToHubs(Arc::new(to_hubs(&sbc.teams)))),
