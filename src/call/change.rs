@@ -32,7 +32,7 @@ pub struct Change {
     pub(super) give_up_at: Moment,
     offer: SessionTimerOffer,
     /// It did not leave.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     unsent: bool,
     /// The leg's media as they were: a refused re-INVITE changes nothing (RFC 3261 §14.1).
     #[serde(skip)]

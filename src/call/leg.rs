@@ -138,7 +138,7 @@ pub struct Leg {
     pub proven: Option<Arc<str>>,
     pub key_ways: KeyWays,
     /// The other side hears nothing of its peer, nor gets its keys.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub muted: bool,
     /// Our BYE that waits for its answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -15,7 +15,7 @@ pub struct SessionClock {
     pub refresh_at: Option<Moment>,
     pub expires_at: Moment,
     /// What became of the last refresh of ours that the peer did not accept.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<Refreshed>,
 }
 

@@ -379,7 +379,7 @@ pub struct SessionTimer {
     pub expires: Option<Duration>,
     pub min: Duration,
     /// Min-SE of what we propose ourselves is no less, whatever is accepted.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Duration::is_zero")]
     pub least_proposed: Duration,
 }
 
