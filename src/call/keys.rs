@@ -87,7 +87,7 @@ impl Call {
             return;
         }
         self.digit(index, key, now);
-        if self.app.is_none() || self.bridged.is_some() {
+        if self.passes_keys() {
             self.pass_key_of_audio(index, key);
         }
     }
@@ -116,7 +116,7 @@ impl Call {
         let comes_as_event = media.is_some() && media == pressed.key_ways.events_of;
         self.digit(leg, digit, now);
         // The other side of a bridge gets it in the form that it takes. An event is relayed by itself.
-        if !comes_as_event && (self.app.is_none() || self.bridged.is_some()) {
+        if !comes_as_event && self.passes_keys() {
             self.pass_key_of_info(leg, digit);
         }
     }

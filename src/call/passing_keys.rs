@@ -52,13 +52,16 @@ impl Call {
 
     /// Whether tones are to be looked for in what a leg's peer says: somebody takes them in another form.
     pub(super) fn turns_tones(&self, index: LegIndex) -> bool {
-        let both = self
-            .both(index)
-            .filter(|_| self.app.is_none() || self.bridged.is_some());
+        let both = self.both(index).filter(|_| self.passes_keys());
         both.is_some_and(|(leg, partner)| {
             let turned = partner.takes_events() || partner.terms.keys == KeyForm::Info;
             leg.terms.keys == KeyForm::Tones && leg.is_up() && turned
         })
+    }
+
+    /// Whether the two sides are there for each other: an application's caller talks to nobody before its bridge.
+    pub(super) fn passes_keys(&self) -> bool {
+        self.app.is_none() || self.bridged.is_some()
     }
 
     fn both(&self, index: LegIndex) -> Option<(&Leg, &Leg)> {
