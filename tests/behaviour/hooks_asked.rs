@@ -2,8 +2,8 @@
 
 use crate::app_server::{AppRequest, AppServer, NAME, Reply};
 use portcullis::app::outbound::{
-    AddressPolicy, BasicAuth, Caller, ClientSettings, ConnectFailure, HookClient, HookFailure, HookRequest, HookUrl,
-    Method, sign,
+    AddressPolicy, BasicAuth, Caller, ClientSettings, ConnectFailure, FileRequest, HookClient, HookFailure,
+    HookRequest, HookUrl, Method, sign,
 };
 use portcullis::config::Secret;
 use serde_json::{Value, json};
@@ -115,6 +115,43 @@ async fn connections_are_used_again_whatever_the_answer_is() {
     let text = Some("text/plain".to_owned());
     assert_eq!(bodies, [(None, text), (None, None), (Some(2), None), (Some(2), None)]);
     assert_eq!(server.connections(), 1);
+}
+
+/// What servers do that close idle connections, where the close and a request cross.
+#[tokio::test]
+async fn what_a_kept_connection_has_lost_is_sent_again_where_it_may_be_asked_twice() {
+    let turn = AtomicUsize::new(0);
+    let server = AppServer::build()
+        .on("/every-second", move |_| match turn.fetch_add(1, Relaxed) % 2 {
+            0 => Reply::Json(200, json!([])),
+            _ => Reply::Hangup,
+        })
+        .on("/never", |_| Reply::Hangup)
+        .start()
+        .await;
+    let client = server.client(ClientSettings::default());
+    let caller = caller(&server.url("/"));
+    let url = |path: &str| HookUrl::parse(&server.url(path), None).unwrap();
+    let patience = ClientSettings::default().patience;
+    let speech = FileRequest {
+        url: url("/every-second"),
+        json: json!({}),
+        bearer: None,
+    };
+    let mut asked = request(&caller, "/every-second");
+    asked.method = Method::Get;
+    client.ask(&asked).await.expect("the first of a connection");
+    client.fetch("a", &speech.url, 100, patience).await.expect("sent again");
+    client.speak("a", &speech, 100, patience).await.expect("sent again");
+    let reply = client.ask(&asked).await.expect("sent again");
+    assert_eq!((reply.attempts, server.connections()), (1, 4));
+
+    let posted = client.ask(&request(&caller, "/every-second")).await;
+    assert!(matches!(posted, Err(HookFailure::Broken { .. })), "{posted:?}");
+    let new = client.fetch("a", &url("/never"), 100, patience).await;
+    assert!(matches!(new, Err(HookFailure::Broken { .. })), "{new:?}");
+    let asked_for = |path: &str| server.requests().iter().filter(|request| request.path == path).count();
+    assert_eq!([asked_for("/every-second"), asked_for("/never")], [8, 1]);
 }
 
 #[tokio::test]

@@ -41,7 +41,9 @@ fn speaking(first: Value) -> AppServerBuilder {
         .on("/cut", |_| Reply::Raw(half(&wav(WAV_TONE))))
         .on("/torn", |_| Reply::Body(200, "audio/mpeg", MP3[..40].to_vec()))
         .on("/empty", |_| Reply::Body(200, "audio/wav", Vec::new()))
-        .on("/nothing", |_| Reply::Raw(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()))
+        .on("/nothing", |_| {
+            Reply::Raw(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n".to_vec())
+        })
         .on("/rate", |_| Reply::Body(200, "audio/l16;rate=7", vec![0; 320]))
         .on("/huge", |_| Reply::Body(200, "audio/l16;rate=8000", vec![0; 17 << 20]))
         .on("/gone", |_| Reply::Hangup)

@@ -1,15 +1,15 @@
 //! The HTTP client: one pool of connections for all calls.
 
-use super::connect::{Connector, Stream};
+use super::connect::Connector;
 use super::failure::{ConnectFailure, HookFailure};
 use super::figures::{Asked, Figures};
+use super::kept::{Dialer, answered, is_lost};
 use super::places::{Place, Places};
 use super::request::{BasicAuth, Fetched, FileRequest, HookReply, HookRequest, Method};
 use super::room::{Rooms, Unread};
 use super::signature::{SIGNATURE, sign};
 use super::url::HookUrl;
 use crate::config::Secret;
-use crate::sip::locate::Host;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -18,16 +18,12 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Request, Response, Uri};
 use hyper_util::client::legacy::{self, Client};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::error::Error;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep, timeout_at};
-use tower_service::Service;
 
 const USER_AGENT: &str = concat!("portcullis/", env!("CARGO_PKG_VERSION"));
 /// Redirects followed in a row.
@@ -36,7 +32,7 @@ const MOST_REDIRECTS: usize = 3;
 const HEAD_BYTES: usize = 32 * 1_024;
 /// Idle connections kept of one origin.
 const IDLE_CONNECTIONS: usize = 32;
-/// How long they are kept: less than the 5 s after which Node's server closes an idle connection. A POST that meets the
+/// How long they are kept: less than the 5 s after which Node's server closes an idle connection. A hook's POST that meets the
 /// close on its way has failed, and can't be repeated unasked.
 const IDLE_FOR: Duration = Duration::from_secs(4);
 
@@ -205,6 +201,8 @@ impl HookClient {
             headers,
             body: Bytes::from(request.json.to_string()),
             patience,
+            // The same text sounds the same.
+            idempotent: true,
         };
         self.file(Asked::Speech, owner, &ready, most).await
     }
@@ -325,6 +323,7 @@ impl HookClient {
             headers,
             body,
             patience: request.patience.unwrap_or(self.shared.settings.patience),
+            idempotent: request.method == Method::Get,
         })
     }
 
@@ -366,17 +365,17 @@ impl HookClient {
                 true => &self.shared.named,
                 false => &self.shared.strangers,
             };
-            let sent = ready.request(&at, home)?;
-            let answer = match timeout_at(deadline, client.request(sent)).await {
-                Ok(Ok(answer)) => answer,
-                Ok(Err(error)) => return Err(explain(&at, &error)),
-                Err(_) => {
-                    return Err(HookFailure::TimedOut {
-                        url: at.to_string(),
-                        after: ready.patience,
-                    });
-                }
+            let sent = || ready.request(&at, home).map(|request| client.request(request));
+            let late = |_| HookFailure::TimedOut {
+                url: at.to_string(),
+                after: ready.patience,
             };
+            let mut answer = timeout_at(deadline, sent()?).await.map_err(late)?;
+            if ready.idempotent && answer.as_ref().is_err_and(is_lost) {
+                answer = timeout_at(deadline, sent()?).await.map_err(late)?;
+            }
+            let answer = answer.map_err(|error| explain(&at, &error))?;
+            answered(answer.extensions());
             if !answer.status().is_redirection() || answer.status() == 304 {
                 return Ok((answer, at));
             }
@@ -406,6 +405,8 @@ struct Ready {
     headers: Vec<(HeaderName, HeaderValue)>,
     body: Bytes,
     patience: Duration,
+    /// To be asked twice is to be asked once (RFC 9110 §9.2.2): what a kept connection has lost is sent again unasked.
+    idempotent: bool,
 }
 
 impl Ready {
@@ -416,6 +417,7 @@ impl Ready {
             headers,
             body: Bytes::new(),
             patience,
+            idempotent: true,
         }
     }
 
@@ -560,30 +562,5 @@ impl BasicAuth {
         let mut value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
         value.set_sensitive(true);
         value
-    }
-}
-
-/// The pool's way to the connector.
-#[derive(Clone)]
-struct Dialer(Connector);
-
-impl Service<Uri> for Dialer {
-    type Response = TokioIo<Stream>;
-    type Error = ConnectFailure;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let connector = self.0.clone();
-        Box::pin(async move {
-            let secure = uri.scheme_str() == Some("https");
-            let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-            // The URI was made from a HookUrl, whose host was parsed already.
-            let host = Host::parse(uri.host().unwrap_or_default())?;
-            connector.open_to(&host, port, secure, None).await.map(TokioIo::new)
-        })
     }
 }

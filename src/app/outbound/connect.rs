@@ -8,7 +8,6 @@ use super::url::HookUrl;
 use crate::net::dns::{self, Resolver};
 use crate::sip::Transport;
 use crate::sip::locate::{Host, Target};
-use hyper_util::client::legacy::connect::{Connected, Connection};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::io;
@@ -184,12 +183,6 @@ async fn connect(address: SocketAddr) -> Result<TcpStream, io::ErrorKind> {
 pub enum Stream {
     Plain(Paced<TcpStream>),
     Tls(Box<TlsStream<Paced<TcpStream>>>),
-}
-
-impl Connection for Stream {
-    fn connected(&self) -> Connected {
-        Connected::new()
-    }
 }
 
 impl AsyncRead for Stream {

@@ -11,6 +11,7 @@ mod client;
 mod connect;
 mod failure;
 mod figures;
+mod kept;
 mod paced;
 mod places;
 mod request;
