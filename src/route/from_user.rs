@@ -54,7 +54,7 @@ pub(super) fn from_user(
         return to_user(tenant, user, &address, &colleague, trace);
     }
     let callee = read_callee(config, tenant, &facts.dialled, trace)
-        .ok_or_else(|| Refusal::address_incomplete(&facts.dialled))?;
+        .ok_or_else(|| unreadable(&facts.dialled, realm.name.as_str()))?;
     let own = match &callee {
         Callee::Number(number) => config.number(*number).filter(|(owner, _)| owner.id == tenant.id),
         Callee::Code(_) => None,
@@ -86,6 +86,14 @@ pub(super) fn from_user(
         (Callee::Number(number), Some(Destination::TeamsVoicemail)) => teams(*number, true, trace),
         (_, Some(Destination::User(callee))) => to_user(tenant, user, &address, callee, trace),
         _ => to_phone(config, tenant, user, &address, callee, trace),
+    }
+}
+
+/// Why nobody can be called who is no user here and no number.
+fn unreadable(dialled: &str, realm: &str) -> Refusal {
+    match dialled.bytes().any(|byte| byte.is_ascii_alphabetic()) {
+        true => Refusal::unknown_user(dialled, realm),
+        false => Refusal::address_incomplete(dialled),
     }
 }
 
@@ -349,7 +357,9 @@ may_call = []
 
     #[test]
     fn nonsense_and_users_that_are_gone_are_refused() {
-        assert_eq!(route("alice", "nobody").expect_err("no such user").status, 484);
+        for (dialled, status) in [("nobody", 404), ("+0", 484), ("12;34", 484)] {
+            assert_eq!(route("alice", dialled).expect_err(dialled).status, status, "{dialled}");
+        }
         assert_eq!(route("mallory", "bob").expect_err("no user").status, 403);
     }
 

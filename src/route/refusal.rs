@@ -43,6 +43,12 @@ impl Refusal {
         )
     }
 
+    /// Nobody registers here under the name.
+    pub fn unknown_user(name: &str, realm: &str) -> Refusal {
+        let sentence = format!("'{name}' is neither a user of '{realm}' nor a telephone number");
+        Refusal::new(404, "Not Found", 1, sentence)
+    }
+
     /// Nobody here has the number.
     pub fn unknown_number(number: &str) -> Refusal {
         Refusal::new(404, "Not Found", 1, format!("no tenant has the number {number}"))
