@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hasher};
 use std::str::FromStr;
 
 /// Packets that are remembered, each way.
-const REMEMBERED: usize = 64;
+const REMEMBERED: usize = 512;
 
 /// A codec of Teams (TEAMS-096). What can't be encoded here is said as packets of its usual length that mean nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -230,7 +230,7 @@ fn teams_is_connected(lab: &Lab) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn teams_015_a_connection_that_closes_while_it_rings_costs_no_call() {
     let lab = Lab::with(Plan {
-        idle: Some(Duration::from_millis(500)),
+        idle: Some(Duration::from_millis(1_500)),
         ..Plan::default()
     })
     .await;

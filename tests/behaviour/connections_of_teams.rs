@@ -84,7 +84,7 @@ async fn all_closed(lab: &Lab) {
 #[tokio::test(flavor = "multi_thread")]
 async fn teams_018_connections_that_close_in_mid_call_harm_neither_side() {
     let lab = Lab::with(Plan {
-        idle: Some(Duration::from_millis(500)),
+        idle: Some(Duration::from_millis(1_500)),
         ..Plan::default()
     })
     .await;
@@ -110,7 +110,8 @@ async fn teams_018_connections_that_close_in_mid_call_harm_neither_side() {
         last.ended().await.unwrap();
     }
     let heard = lab.teams.overheard().filter(|(message, _)| message.is_request());
-    let inside = heard.filter(|(message, _)| message.method() != Some(&Method::Options));
+    // A hub that is slow to hear anything on a new connection may have closed it before the ACK.
+    let inside = heard.filter(|(message, _)| !matches!(message.method(), Some(Method::Options | Method::Ack)));
     let connections: HashSet<_> = inside.map(|(_, flow)| flow.connection).collect();
     // Of each call the carrier's hold and resume, and of one its BYE.
     assert_eq!(connections.len(), 5, "one for each request of the node");

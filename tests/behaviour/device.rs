@@ -3,6 +3,7 @@
 use crate::lab::{BOUND, Lab};
 use portcullis::sip::digest::{Credentials, DigestClient};
 use portcullis::sip::{HeaderName, Message};
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,6 +26,8 @@ pub struct Device {
     pub us: SocketAddr,
     branch: u32,
     cseq: u32,
+    /// Transactions of the node that it has ended, by branch and method.
+    answered: HashSet<(String, String)>,
 }
 
 impl Device {
@@ -76,6 +79,7 @@ impl Device {
             us,
             branch: 0,
             cseq: 0,
+            answered: HashSet::new(),
         }
     }
 
@@ -119,12 +123,13 @@ impl Device {
         }
     }
 
-    /// The next message that is wanted; others are passed over.
+    /// The next message that is wanted; others are passed over, and so are copies of what was answered for good: where an answer
+    /// was late, they were on their way already.
     pub async fn receive(&mut self, wanted: impl Fn(&Message) -> bool) -> Message {
         let wait = async {
             loop {
                 let message = self.next().await;
-                if wanted(&message) {
+                if !self.answered.contains(&transaction(&message)) && wanted(&message) {
                     return message;
                 }
             }
@@ -260,6 +265,9 @@ impl Device {
             body.len(),
         );
         self.send(&text).await;
+        if !status.starts_with('1') {
+            self.answered.insert(transaction(request));
+        }
     }
 
     /// The next INVITE, ringing.
@@ -280,6 +288,17 @@ impl Device {
         let at = self.us.ip();
         format!("v=0\r\no=- 1 1 IN IP4 {at}\r\ns=-\r\nc=IN IP4 {at}\r\nt=0 0\r\nm=audio 40000 RTP/AVP 8\r\n")
     }
+}
+
+/// What a copy of a request has in common with it (RFC 3261 §17.2.3); nothing where it is a response.
+fn transaction(message: &Message) -> (String, String) {
+    let branch = message.top_via().branch().unwrap_or_default().to_owned();
+    (
+        branch,
+        message
+            .method()
+            .map_or_else(String::new, |method| method.as_str().to_owned()),
+    )
 }
 
 /// Whether a message is a request of this method.

@@ -28,7 +28,7 @@ async fn a_dead_address_is_passed_over_and_then_tried_last() {
 id = "named"
 networks = ["192.0.2.0/24"]
 gateways = [{ host = "gw.example.net", port = 5060, listener = "carrier" }]
-failover = { response_timeout = "2s" }
+failover = { response_timeout = "4s" }
 "#
         .into(),
         ..Plan::default()

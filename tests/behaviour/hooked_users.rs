@@ -181,7 +181,7 @@ async fn each_kind_of_answer_has_its_result_and_what_is_no_yes_registers_nobody(
         _ => Reply::Json(200, json!({ "status": "fail" })),
     };
     let server = AppServer::build().on("/who", script).start().await;
-    let lab = lab(&server, "timeout = \"1s\"\n").await;
+    let lab = lab(&server, "timeout = \"3s\"\n").await;
     let later = [
         "gone",
         "wrong",

@@ -87,7 +87,7 @@ async fn cost_their_calls(server: &AppServer, lab: Lab, said: &Said, cases: Vec<
 async fn a_hook_that_does_not_come_to_an_end_costs_its_call_and_nothing_stays() {
     let (server, said) = scripted().await;
     let lab = impatient(&server, &server.url("/incoming")).await;
-    let head = b"HTTP/1.1 200 OK\r\nx: y\r\n";
+    let head = b"HTTP/1.1 200 OK\r\nx: ";
     let cases = vec![
         ("slow", Reply::Stall(vec![]), "no whole answer"),
         (

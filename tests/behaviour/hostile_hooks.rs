@@ -75,7 +75,7 @@ async fn an_answer_that_is_encoded_is_refused_as_that() {
         let reply = Reply::Raw(answer.into_bytes());
         let server = AppServer::build().on("/x", move |_| reply.clone()).start().await;
         let asked = request(&server.url("/x"));
-        let client = server.client(HASTY);
+        let client = server.client(SMALL);
         let answered = tokio::time::timeout(BOUND, client.ask(&asked)).await.expect("an end");
         let failure = answered.err();
         assert_eq!(failure.as_ref().map(|failure| failure.label()), expected, "{encoding}");

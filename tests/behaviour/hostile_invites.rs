@@ -91,7 +91,7 @@ async fn what_cannot_be_read_is_refused_with_what_could_be() {
         let (cseq, branch) = (format!("{} INVITE", number + 1), format!("u{number}"));
         let invite = phone.request("INVITE", &cseq, &branch, &contact, &phone.offer("sendrecv"));
         phone.send(&invite.replacen(text, instead, 1)).await;
-        let refused = phone.receive_that(|text| !text.starts_with("SIP/2.0 100 ")).await;
+        let refused = phone.refusal(&cseq).await;
         assert!(refused.starts_with(status) && refused.contains(header), "{refused}");
         phone
             .send(&phone.request("ACK", &format!("{} ACK", number + 1), &branch, "", ""))
@@ -110,8 +110,8 @@ async fn what_cannot_be_read_inside_a_call_is_refused_alike_and_the_call_goes_on
         let (cseq, branch) = (format!("{} INVITE", number + 2), format!("u{number}"));
         let invite = phone.request("INVITE", &cseq, &branch, &contact, &phone.offer("sendrecv"));
         phone.send(&invite.replacen(text, instead, 1)).await;
-        let refused = phone.receive(status).await;
-        assert!(refused.contains(header), "{refused}");
+        let refused = phone.refusal(&cseq).await;
+        assert!(refused.starts_with(status) && refused.contains(header), "{refused}");
         phone
             .send(&phone.request("ACK", &format!("{} ACK", number + 2), &branch, "", ""))
             .await;
@@ -169,7 +169,8 @@ async fn media_addresses_that_nobody_can_mean_are_refused_by_name() {
         phone
             .send(&phone.request("INVITE", &cseq, &branch, &contact, sdp))
             .await;
-        let refused = phone.receive("SIP/2.0 488 ").await;
+        let refused = phone.refusal(&cseq).await;
+        assert!(refused.starts_with("SIP/2.0 488 "), "{refused}");
         assert!(
             refused.contains(&format!("\r\nWarning: 399 portcullis \"{why}\"\r\n")),
             "{refused}"

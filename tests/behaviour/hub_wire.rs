@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// For an answer on a connection whose framing may be lost.
+/// For an answer on a connection whose framing may be lost: of who leaves out ACKs.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 type Writing = Arc<AsyncMutex<WriteHalf<TlsStream<TcpStream>>>>;
@@ -138,8 +138,12 @@ impl HubWire {
                 && message.cseq() == cseq
         };
         let closed = self.line.as_ref()?.closed.clone();
+        let patience = match ears.acks {
+            Acks::All => BOUND,
+            Acks::Most => PATIENCE,
+        };
         let answer = tokio::select! {
-            answer = timeout(PATIENCE, ears.until(before, is_it)) => answer.ok(),
+            answer = timeout(patience, ears.until(before, is_it)) => answer.ok(),
             () = closed.notified() => None,
         };
         if answer.is_none() {

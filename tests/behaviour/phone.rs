@@ -123,6 +123,13 @@ impl Phone {
         tokio::time::timeout(BOUND, wait).await.expect("an answer")
     }
 
+    /// The final answer to the request with this CSeq, and no copy of an earlier one.
+    pub async fn refusal(&mut self, cseq: &str) -> String {
+        let cseq = format!("\r\nCSeq: {cseq}\r\n");
+        self.receive_that(|text| !text.starts_with("SIP/2.0 100 ") && text.contains(&cseq))
+            .await
+    }
+
     /// Calls, and acknowledges the 200.
     pub async fn call(&mut self) {
         let contact = format!("Contact: <sip:{OUTSIDE}@{}>\r\n", self.us);

@@ -261,7 +261,7 @@ async fn a_script_with_refer_refers_once_and_not_what_came_of_it() {
     let node = world.node().await;
     hub.says("our OPTIONS was answered").await;
     // The old chain had one transfer in 200 ms.
-    let (status, said) = world.carrier(&["--call", USER, "--seconds", "3"]).ends().await;
+    let (status, said) = world.carrier(&["--call", USER, "--seconds", "8"]).ends().await;
     assert!(status.success(), "{said:#?}");
     let said = hub.stopped().await;
     assert_eq!(
@@ -328,7 +328,7 @@ async fn another_user_takes_a_call_over_and_plays_the_rest_of_the_script() {
     let world = World::new(&[], "").await;
     let mut hub = world.teams(&[
         "--script",
-        "answer, wait 300ms, replace +14255550101, wait 700ms, hold, resume, hang-up",
+        "answer, wait 300ms, replace +14255550101, wait 3s, hold, resume, hang-up",
     ]);
     hub.says("simulated on ").await;
     let node = world.node().await;

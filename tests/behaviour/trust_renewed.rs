@@ -36,6 +36,8 @@ async fn a_root_taken_away_drains_whom_it_let_in_and_a_broken_file_changes_nothi
     lab.carrier.set_script(Script::answer());
     let call = lab.teams.place_call(Dial::new(USER, OUTSIDE)).await.unwrap();
     call.answered().await.unwrap();
+    // No connection is opened any more.
+    lab.teams.pings_until(|pings| pings.answered > 0).await.unwrap();
     let said = Said::default();
     let file = lab.roots.clone();
     let roots = std::fs::read(&file).unwrap();

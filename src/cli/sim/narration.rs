@@ -15,8 +15,8 @@ const SOON: Duration = Duration::from_millis(1);
 /// A span of time, and the failed connections that are told in it: strangers can cause them by the thousand.
 const SPAN: Duration = Duration::from_secs(10);
 const TOLD: u64 = 20;
-/// An alert that ended a connection shows a second later than the failure of the requests on it.
-const ALERT: Duration = Duration::from_secs(2);
+/// An alert that ended a connection shows a second later than the failure of the requests on it, on a busy machine later still.
+const ALERT: Duration = Duration::from_secs(10);
 /// An answered call without a packet for so long is told of: its audio goes one way, or it is on hold.
 const QUIET: Duration = Duration::from_secs(2);
 

@@ -34,8 +34,8 @@ use tokio::time::timeout;
 
 /// No wait lasts longer.
 pub const BOUND: Duration = Duration::from_secs(10);
-/// How long a tone is waited for: a ringing tone is heard for one second in five, and who missed it hears the next.
-const LISTENING: Duration = BOUND;
+/// How long a tone is waited for: a ringing tone is heard for one second in five, and who missed it hears one of the next.
+const LISTENING: Duration = Duration::from_secs(20);
 /// Events and orders that may wait for one call.
 const QUEUE: usize = 64;
 
