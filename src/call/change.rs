@@ -171,8 +171,6 @@ impl Call {
     }
 
     fn changed(&mut self, change: Change, message: &Message, flow: &Flow, now: Moment) {
-        self.acknowledge(change.to, message.cseq().0);
-        let body = description_of(message).ok().flatten();
         let Some(leg) = self.leg_mut(change.to) else { return };
         if let Some(dialog) = &mut leg.dialog {
             dialog.refresh_target(message);
@@ -180,6 +178,10 @@ impl Call {
         if !leg.terms.keeps_flow() {
             leg.flow = leg.way(message, flow, true);
         }
+        // The ACK goes where its 2xx says (RFC 3261 §13.2.2.4).
+        self.acknowledge(change.to, message.cseq().0);
+        let body = description_of(message).ok().flatten();
+        let Some(leg) = self.leg_mut(change.to) else { return };
         let agreed = change.offer.agreed(&peer_session_timer(message));
         leg.session = agreed.map(|timer| SessionClock::start(timer, now));
         // A refresh repeats what was settled before: what waits for its end is still to be told.

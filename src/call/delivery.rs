@@ -6,7 +6,7 @@ use super::node::Node;
 use crate::carrier::may_lead;
 use crate::config::{Config, Tenant};
 use crate::dial::{NextHop, may_reach};
-use crate::net::shard::SignallingHandle;
+use crate::net::shard::{Ack, SignallingHandle};
 use crate::sip::locate::{Candidate, Host, Target};
 use crate::sip::{Hop, HopAccount, RequestDraft};
 use std::collections::VecDeque;
@@ -90,7 +90,7 @@ pub struct Deliveries {
     signalling: SignallingHandle,
     /// With addresses left.
     open: Vec<(Token, RequestDraft, VecDeque<Hop>)>,
-    /// Where those went that have no answer yet and need a connection.
+    /// Where those went that have no answer yet and need a connection, and where the last ACK may have gone at last.
     sent: Vec<(Token, SocketAddr)>,
     looking_up: JoinSet<(NextHop, Found)>,
     waiting: Queue,
@@ -193,11 +193,17 @@ impl Deliveries {
         }
         let hop = hops.pop_front().ok_or("the name has no address")?;
         let Some(token) = resolved.token else {
-            let beside = Token {
-                call: self.call,
-                number: 0,
+            let token = Token::ack(self.call);
+            self.sent.retain(|(sent, _)| *sent != token);
+            self.sent
+                .push((token, hops.back().map_or(hop.remote, |last| last.remote)));
+            let ack = Ack {
+                token: token.to_wire(),
+                draft: resolved.draft,
+                hop,
+                others: hops,
             };
-            let sent = self.signalling.send_ack(beside.to_wire(), resolved.draft, hop).await;
+            let sent = self.signalling.send_ack(ack).await;
             return sent.map(|()| None).map_err(|stopped| stopped.to_string());
         };
         let located = resolved.first_only.then(|| Event::Located {

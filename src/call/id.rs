@@ -60,6 +60,16 @@ impl Token {
         number: 0,
     };
 
+    /// Of an ACK, which nothing answers: no request of a call has it.
+    pub const fn ack(call: CallId) -> Token {
+        Token { call, number: 0 }
+    }
+
+    /// Whether it is [that](Token::ack).
+    pub const fn is_of_ack(self) -> bool {
+        self.number == 0
+    }
+
     /// Of a request outside calls, by a number of the signalling's.
     pub const fn outside(number: u64) -> Token {
         Token {

@@ -7,7 +7,7 @@ use super::switchboard::Switchboard;
 use super::teardown::NORMAL_CLEARING;
 use crate::config::Sbc;
 use crate::moment::Moment;
-use crate::net::shard::Command;
+use crate::net::shard::{Ack, Command};
 use crate::observe::Happening;
 use crate::sip::dialog::Dialog;
 use crate::sip::message::{HeaderName, Message, RequestDraft};
@@ -97,10 +97,9 @@ impl Switchboard {
         }
         let config = self.node.config.load_full();
         let hop = way_back(flow);
-        commands.push(Command::Ack {
-            draft: marked(dialog.ack(answer.cseq().0), flow, &config.sbc),
-            hop: hop.clone(),
-        });
+        let ack = marked(dialog.ack(answer.cseq().0), flow, &config.sbc);
+        let ack = Ack::to(Token::ack(call).to_wire(), ack, hop.clone());
+        commands.push(Command::Ack(Box::new(ack)));
         if fork == Fork::New {
             let source = flow.remote;
             self.node

@@ -246,6 +246,12 @@ impl CallTask {
             if let Event::Failed { token, failure } = &mut event
                 && let SendFailure::Transport(cause) = *failure
             {
+                if token.is_of_ack() {
+                    let why = self.deliveries.why_not_sent(*token);
+                    let why = why.unwrap_or_else(|| failure.to_string());
+                    self.tell(&CallNews::AckNotSent { why });
+                    continue;
+                }
                 if self.deliveries.try_next(*token).await {
                     continue;
                 }

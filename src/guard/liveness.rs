@@ -206,8 +206,8 @@ pub struct PeerReport {
 pub struct Peers {
     table: Mutex<HashMap<PeerName, Liveness>>,
     addresses: Mutex<HashMap<SocketAddr, Liveness>>,
-    /// Why the last connection to an address did not come about.
-    unconnected: Mutex<HashMap<SocketAddr, String>>,
+    /// When and why the last connection to an address did not come about.
+    unconnected: Mutex<HashMap<SocketAddr, (Moment, String)>>,
     /// OPTIONS of Teams that no hub's name leads to.
     elsewhere: Mutex<Elsewhere>,
 }
@@ -218,6 +218,8 @@ struct Elsewhere {
     last: Option<Moment>,
 }
 
+/// How long other addresses of a name are tried before one that could not be connected to.
+const UNCONNECTED_FOR: Duration = Duration::from_secs(30);
 /// Addresses that are remembered: names of peers lead to few, and what DNS said last year is of no use.
 const MOST_ADDRESSES: usize = 4_096;
 
@@ -291,12 +293,12 @@ impl Peers {
     }
 
     /// No connection to this address came about, or the peer has refused it.
-    pub fn not_connected(&self, address: SocketAddr, why: String) {
+    pub fn not_connected(&self, address: SocketAddr, why: String, now: Moment) {
         let mut table = self.unconnected.lock().unwrap_or_else(PoisonError::into_inner);
         if table.len() >= MOST_ADDRESSES && !table.contains_key(&address) {
             table.clear();
         }
-        table.insert(address, why);
+        table.insert(address, (now, why));
     }
 
     /// A connection to this address has come about.
@@ -308,14 +310,20 @@ impl Peers {
     /// Why the last connection to this address did not come about.
     pub fn why_not_connected(&self, address: SocketAddr) -> Option<String> {
         let table = self.unconnected.lock().unwrap_or_else(PoisonError::into_inner);
-        table.get(&address).cloned()
+        table.get(&address).map(|(_, why)| why.clone())
     }
 
-    /// Puts hops to addresses that failed behind the others, otherwise as DNS ordered them.
+    /// Puts hops to addresses that failed behind the others, and so those that were not to be connected to just now; otherwise
+    /// as DNS ordered them.
     pub fn sort(&self, hops: &mut VecDeque<Hop>, now: Moment) {
         let table = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = |hop: &Hop| table.get(&hop.remote).is_some_and(|known| known.is_held(now));
-        hops.make_contiguous().sort_by_key(held);
+        let unconnected = self.unconnected.lock().unwrap_or_else(PoisonError::into_inner);
+        let fails = |hop: &Hop| {
+            let lately = unconnected.get(&hop.remote).map(|(at, _)| now.since(*at));
+            let held = table.get(&hop.remote).is_some_and(|known| known.is_held(now));
+            held || lately.is_some_and(|since| since < UNCONNECTED_FOR)
+        };
+        hops.make_contiguous().sort_by_key(fails);
     }
 
     /// Forgets peers that the configuration no longer has.
@@ -550,6 +558,11 @@ mod tests {
         peers.hold_address(hop(1).remote, &fault(90 * SECOND, false), now);
         assert_eq!(order(now), [two, three, one]);
         peers.takes_calls(&PeerName::Hub("sip.hub".into()), Some(hop(1).remote));
+        assert_eq!(order(now), [one, two, three]);
+        peers.not_connected(hop(1).remote, "Connection refused".into(), now);
+        assert_eq!(order(now), [two, three, one]);
+        assert_eq!(order(now + UNCONNECTED_FOR), [one, two, three]);
+        peers.connected(hop(1).remote);
         assert_eq!(order(now), [one, two, three]);
     }
 }

@@ -1,5 +1,6 @@
 //! Bytes on their way to a connection, with the transaction that must hear when they don't arrive.
 
+use super::shard::Ack;
 use crate::sip::transaction::TransactionId;
 use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedSender;
@@ -16,20 +17,31 @@ pub struct Outgoing {
 /// Who is told of a failure. The channel is unbounded, yet holds at most one entry for each queued message, and the
 /// queues are bounded.
 #[derive(Debug)]
-pub struct FailureReport {
-    transaction: TransactionId,
-    to: UnboundedSender<TransactionId>,
+pub struct FailureReport(About);
+
+#[derive(Debug)]
+enum About {
+    Transaction(TransactionId, UnboundedSender<TransactionId>),
+    Ack(Box<Ack>, UnboundedSender<Box<Ack>>),
 }
 
 impl FailureReport {
     /// A report about `transaction` to its shard.
     pub fn new(transaction: TransactionId, to: UnboundedSender<TransactionId>) -> FailureReport {
-        FailureReport { transaction, to }
+        FailureReport(About::Transaction(transaction, to))
+    }
+
+    /// An ACK that has no transaction goes back to its shard, which knows where else it may go.
+    pub(super) fn of_ack(ack: Box<Ack>, to: UnboundedSender<Box<Ack>>) -> FailureReport {
+        FailureReport(About::Ack(ack, to))
     }
 
     pub(super) fn fail(self) {
         // A shard that is gone has no transactions left to fail.
-        let _ = self.to.send(self.transaction);
+        match self.0 {
+            About::Transaction(transaction, to) => drop(to.send(transaction)),
+            About::Ack(ack, to) => drop(to.send(ack)),
+        }
     }
 }
 
@@ -50,6 +62,11 @@ impl Outgoing {
             report,
             request: true,
         }
+    }
+
+    /// The ACK of a 2xx. Once written it has not failed: the peer repeats its 2xx if it has not heard it.
+    pub(super) fn ack(bytes: Bytes, report: FailureReport) -> Outgoing {
+        Outgoing::response(bytes, Some(report))
     }
 
     /// A response. Once written it has not failed: the peer repeats its request if it wants it again.

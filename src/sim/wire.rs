@@ -276,9 +276,10 @@ impl<E: Ears> WireTask<E> {
             Command::Refuse { id, draft } => self.transactions.refuse(id, draft),
             Command::Trying { id } => self.transactions.trying(id),
             Command::Acknowledged { id } => self.transactions.acknowledged(id),
-            Command::Ack { draft, hop } => {
-                let sent_by = self.transports.sent_by(hop.listener).cloned().unwrap_or_default();
-                self.transactions.send_ack(&draft, hop, &sent_by);
+            Command::Ack(ack) => {
+                let sent_by = self.transports.sent_by(ack.hop.listener).cloned().unwrap_or_default();
+                let bytes = self.transactions.ack(&ack.draft, &ack.hop, &sent_by);
+                self.send(None, &SendTo::Hop(ack.hop), bytes);
             }
             Command::DropConnection { hop } => self.transports.let_go(&hop),
             Command::ShedNewCalls(shed) => self.transactions.shed_new_calls(shed),

@@ -118,6 +118,38 @@ async fn teams_018_connections_that_close_in_mid_call_harm_neither_side() {
     lab.close().await;
 }
 
+/// What its Contact names is at two addresses, and nobody is at the first: an ACK goes on to the other, as all requests do
+/// (RFC 3263 §4.3), and the next ones go there at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_067_an_ack_reaches_the_other_address_of_a_name() {
+    let lab = Lab::with(Plan {
+        names_that_move: true,
+        ..Plan::default()
+    })
+    .await;
+    let [_, contact] = lab.teams.names();
+    let addresses = [[127, 1, 2, 3].into(), lab.teams.address().ip()];
+    let names = lab.names.as_ref().expect("a name server");
+    names.lead(&contact, Duration::from_secs(60), &addresses);
+    lab.teams.set_script(Script::answer());
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, USER)).await.unwrap();
+    let callee = lab.teams.incoming().await.unwrap();
+    let acknowledged = async {
+        let is_ack = |message: &Message| message.method() == Some(&Method::Ack);
+        while !lab.teams.overheard().any(|(message, _)| is_ack(&message)) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(BOUND, acknowledged).await.expect("the ACK");
+    for change in [Change::Hold(HoldForm::Inactive), Change::Resume] {
+        assert_eq!(caller.change(change).await.unwrap(), 200);
+    }
+    both_heard((&caller, TEAMS_TONE), (&callee, CARRIER_TONE)).await;
+    caller.hang_up().await.unwrap();
+    callee.ended().await.unwrap();
+    lab.close().await;
+}
+
 /// Its name leads elsewhere, and its old address is still there: new calls go where the name leads.
 #[tokio::test(flavor = "multi_thread")]
 async fn teams_019_calls_follow_a_hub_whose_name_moves() {

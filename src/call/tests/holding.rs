@@ -122,6 +122,23 @@ fn the_called_side_holds_too() {
 }
 
 #[test]
+fn the_ack_of_a_change_goes_where_its_2xx_says() {
+    let mut rig = from_teams().begin().answered();
+    rig.request(CALLER, Method::Invite, "", &teams_sdp("inactive"));
+    let offered = rig.reinvites(CALLEE)[0].clone();
+    let held = reply(200).sdp(carrier_sdp("inactive"));
+    let moved = "sip:moved@203.0.113.31:5060";
+    rig.respond(&offered, held.with(HeaderName::Contact, &format!("<{moved}>")));
+    let acks = rig.requests_sent(&Method::Ack);
+    let ack = acks.last().expect("an ACK");
+    assert_eq!(
+        (ack.leg, ack.message.request_uri(), ack.message.cseq().0),
+        (CALLEE, Some(moved), offered.message.cseq().0)
+    );
+    rig.hang_up_and_finish();
+}
+
+#[test]
 fn a_refresh_and_a_move_are_nobody_elses_business() {
     let mut rig = from_carrier().begin().answered();
     let first = rig.heard_by_caller()[0].clone();

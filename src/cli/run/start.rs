@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::dial::PeerName;
 use crate::guard::{AdmissionTable, Monitor, Peers, Surroundings, Turn};
 use crate::media::{MediaError, MediaPlane};
+use crate::moment::Moment;
 use crate::net::dns::Resolver;
 use crate::net::shard::{Signalling, SignallingSettings};
 use crate::net::tls::IdentityStore;
@@ -73,9 +74,9 @@ struct NetObserver {
 }
 
 impl NetObserver {
-    fn learn(&self, learn: impl FnOnce(&Peers)) {
+    fn learn(&self, learn: impl FnOnce(&Peers, Moment)) {
         if let Some(node) = self.node.upgrade() {
-            learn(&node.peers);
+            learn(&node.peers, node.clock.now());
         }
     }
 
@@ -104,17 +105,17 @@ impl crate::net::Observer for NetObserver {
     fn event(&self, event: &NetEvent<'_>) {
         match event {
             NetEvent::ConnectFailed { hop, failure } => {
-                self.learn(|peers| peers.not_connected(hop.remote, failure.to_string()));
+                self.learn(|peers, now| peers.not_connected(hop.remote, failure.to_string(), now));
             }
             // With TLS 1.3 a peer that refuses our certificate says so behind the handshake.
             NetEvent::Closed {
                 connection,
                 reason: reason @ CloseReason::PeerAlert(_),
             } if connection.opener == Opener::Us => {
-                self.learn(|peers| peers.not_connected(connection.flow.remote, reason.to_string()));
+                self.learn(|peers, now| peers.not_connected(connection.flow.remote, reason.to_string(), now));
             }
             NetEvent::Connected { connection } if connection.opener == Opener::Us => {
-                self.learn(|peers| peers.connected(connection.flow.remote));
+                self.learn(|peers, _| peers.connected(connection.flow.remote));
             }
             NetEvent::NotAdmitted { listener, remote } => self.turned_away(*listener, *remote),
             _ => {}

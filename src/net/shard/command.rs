@@ -2,8 +2,30 @@
 
 use crate::sip::transaction::{ServerTransactionId, Shed};
 use crate::sip::{HeaderName, HeaderValue, Hop, RequestDraft, ResponseDraft};
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+
+/// The ACK of a 2xx. It has no transaction; `token` comes back when it could be sent nowhere.
+#[derive(Debug, Clone)]
+pub struct Ack {
+    pub token: u64,
+    pub draft: RequestDraft,
+    pub hop: Hop,
+    /// Where else its name leads: it goes there when no connection takes it (RFC 3263 §4.3).
+    pub others: VecDeque<Hop>,
+}
+
+impl Ack {
+    /// One that goes to `hop` or nowhere.
+    pub fn to(token: u64, draft: RequestDraft, hop: Hop) -> Ack {
+        Ack {
+            token,
+            draft,
+            hop,
+            others: VecDeque::new(),
+        }
+    }
+}
 
 /// One wish.
 #[derive(Debug, Clone)]
@@ -31,7 +53,7 @@ pub enum Command {
     /// The ACK of this INVITE's 2xx came.
     Acknowledged { id: ServerTransactionId },
     /// Send the ACK of a 2xx.
-    Ack { draft: RequestDraft, hop: Hop },
+    Ack(Box<Ack>),
     /// Let go of the connection that we opened to this hop.
     DropConnection { hop: Hop },
     /// While `Some`, a share of the new INVITEs is refused statelessly.

@@ -1,6 +1,6 @@
 //! How calls reach the shards.
 
-use super::Command;
+use super::{Ack, Command};
 use crate::sip::transaction::{ServerTransactionId, Shed};
 use crate::sip::{HeaderName, HeaderValue, Hop, RequestDraft, ResponseDraft};
 use std::collections::HashSet;
@@ -60,10 +60,10 @@ impl SignallingHandle {
         self.send(usize::from(id.shard()), Command::Acknowledged { id }).await
     }
 
-    /// Sends the ACK of a 2xx; again for each repeated 2xx. `token` is one of the call's: what the call sends after it
+    /// Sends the ACK of a 2xx; again for each repeated 2xx. Its token is one of the call's: what the call sends after it
     /// leaves after it.
-    pub async fn send_ack(&self, token: u64, draft: RequestDraft, hop: Hop) -> Result<(), Stopped> {
-        self.send(self.of_token(token), Command::Ack { draft, hop }).await
+    pub async fn send_ack(&self, ack: Ack) -> Result<(), Stopped> {
+        self.send(self.of_token(ack.token), Command::Ack(Box::new(ack))).await
     }
 
     /// Uses the connection to `hop` for nothing new: the next request opens another.
@@ -136,7 +136,8 @@ mod tests {
             .request(token(1), draft(Method::Invite), hop(5060))
             .await
             .unwrap();
-        handle.send_ack(token(0), draft(Method::Ack), hop(5061)).await.unwrap();
+        let ack = Ack::to(token(0), draft(Method::Ack), hop(5061));
+        handle.send_ack(ack).await.unwrap();
         handle.request(token(2), draft(Method::Bye), hop(5062)).await.unwrap();
         let filled: Vec<usize> = shards
             .iter_mut()

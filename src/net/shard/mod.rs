@@ -10,7 +10,7 @@ mod handle;
 mod signalling;
 mod task;
 
-pub use command::Command;
+pub use command::{Ack, Command};
 pub use handle::{OWN_TOKENS, SignallingHandle, Stopped};
 pub use signalling::{ShardStatus, Signalling, SignallingSettings};
 
@@ -38,7 +38,7 @@ pub trait TransactionUser: Send + 'static {
     fn response(&mut self, token: u64, message: Message, flow: Flow, commands: &mut Vec<Command>);
 
     /// The request of `token` got no final response: nothing more comes for it. `id` is `None` when it never became a
-    /// transaction, for no listener could send it.
+    /// transaction: no listener could send it, or it is an [`Ack`].
     fn failed(&mut self, token: u64, id: Option<ClientTransactionId>, cause: Cause, commands: &mut Vec<Command>);
 
     /// The request of `token` had its final response and is over: nothing more comes for it.

@@ -89,6 +89,7 @@ impl Signalling {
         let mut statuses = Vec::with_capacity(usize::from(count));
         for (index, (received, commands)) in (0..count).zip(received.into_iter().zip(commands)) {
             let (failures, failed) = mpsc::unbounded_channel();
+            let (unsent_acks, came_back) = mpsc::unbounded_channel();
             let status = Arc::new(Mutex::new(ShardStatus::default()));
             statuses.push(status.clone());
             let shard = Shard::new(index, count).unwrap_or(Shard::SINGLE);
@@ -106,6 +107,7 @@ impl Signalling {
                 clock,
                 counters: counters.clone(),
                 failures,
+                unsent_acks,
                 tokens: HashMap::new(),
                 status,
             };
@@ -113,6 +115,7 @@ impl Signalling {
                 received,
                 commands,
                 failures: failed,
+                unsent_acks: came_back,
             };
             tasks.spawn_vital("a shard", task.run(inputs, tasks.stopping()));
         }

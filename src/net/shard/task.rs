@@ -1,7 +1,7 @@
 //! The task of one shard.
 
 use super::signalling::ShardStatus;
-use super::{Command, TransactionUser};
+use super::{Ack, Command, TransactionUser};
 use crate::net::guarded::Guarded;
 use crate::net::{Clock, Counters, FailureReport, Outgoing, Received, Transports};
 use crate::sip::Method;
@@ -26,6 +26,7 @@ pub(super) struct Inputs {
     pub(super) received: mpsc::Receiver<Received>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) failures: mpsc::UnboundedReceiver<TransactionId>,
+    pub(super) unsent_acks: mpsc::UnboundedReceiver<Box<Ack>>,
 }
 
 /// The transaction user has panicked over an event.
@@ -39,6 +40,8 @@ pub(super) struct ShardTask<U> {
     pub(super) counters: Arc<Counters>,
     /// To be told of sends that failed.
     pub(super) failures: mpsc::UnboundedSender<TransactionId>,
+    /// Where ACKs come back that could not be sent.
+    pub(super) unsent_acks: mpsc::UnboundedSender<Box<Ack>>,
     /// For CANCEL, which names its INVITE by token.
     pub(super) tokens: HashMap<u64, ClientTransactionId>,
     pub(super) status: Arc<Mutex<ShardStatus>>,
@@ -65,6 +68,19 @@ impl<U: TransactionUser> ShardTask<U> {
                     self.counters.sends_failed.add();
                     guarded.run(|| {
                         self.transactions.transport_failed(id);
+                        self.settle(&mut commands);
+                    });
+                }
+                Some(mut ack) = inputs.unsent_acks.recv() => {
+                    self.counters.sends_failed.add();
+                    guarded.run(|| {
+                        match ack.others.pop_front() {
+                            Some(other) => {
+                                ack.hop = other;
+                                self.acknowledge(ack);
+                            }
+                            None => self.tell(|user| user.failed(ack.token, None, Cause::Transport, &mut commands)),
+                        }
                         self.settle(&mut commands);
                     });
                 }
@@ -143,15 +159,31 @@ impl<U: TransactionUser> ShardTask<U> {
             Command::Refuse { id, draft } => self.transactions.refuse(id, draft),
             Command::Trying { id } => self.transactions.trying(id),
             Command::Acknowledged { id } => self.transactions.acknowledged(id),
-            Command::Ack { draft, hop } => match self.transports.sent_by(hop.listener).cloned() {
-                Some(sent_by) => self.transactions.send_ack(&draft, hop, &sent_by),
-                None => self.counters.sends_failed.add(),
-            },
+            Command::Ack(ack) => {
+                // What was to leave before it leaves before it.
+                while let Some(output) = self.transactions.poll() {
+                    self.carry_out(output, commands);
+                }
+                self.acknowledge(ack);
+            }
             Command::Wake => self.tell(|user| user.woken(commands)),
             Command::DropConnection { hop } => self.transports.let_go(&hop),
             Command::ShedNewCalls(shed) => self.transactions.shed_new_calls(shed),
             Command::Spare(users) => self.transactions.spare(users),
         }
+    }
+
+    fn acknowledge(&mut self, ack: Box<Ack>) {
+        let (bytes, to) = match self.transports.sent_by(ack.hop.listener) {
+            Some(sent_by) => (
+                self.transactions.ack(&ack.draft, &ack.hop, sent_by),
+                SendTo::Hop(ack.hop.clone()),
+            ),
+            None => return FailureReport::of_ack(ack, self.unsent_acks.clone()).fail(),
+        };
+        let report = FailureReport::of_ack(ack, self.unsent_acks.clone());
+        // Dropping it gives the ACK back.
+        let _not_sent = self.transports.send(&to, Outgoing::ack(bytes, report));
     }
 
     fn carry_out(&mut self, output: Output, commands: &mut Vec<Command>) {

@@ -5,10 +5,11 @@ use crate::net::tests::harness::{BOUND, LISTENER, hop, listener};
 use crate::net::*;
 use crate::sip::transaction::{Limits, Marks, Shed, Timers};
 use crate::sip::{HeaderName, Hop, Method, RequestDraft, ResponseDraft, Transport};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -175,6 +176,18 @@ impl Node {
         token
     }
 
+    /// Acknowledges the 2xx of `token` at the first of these that takes it.
+    async fn acknowledge<const N: usize>(&self, token: u64, hops: [Hop; N]) {
+        let mut others = VecDeque::from(hops);
+        let ack = Ack {
+            token,
+            draft: draft(Method::Ack, &format!("call-{token}")),
+            hop: others.pop_front().expect("a hop"),
+            others,
+        };
+        self.signalling.handle().send_ack(ack).await.unwrap();
+    }
+
     fn transactions(&self) -> usize {
         self.signalling.shards().iter().map(|shard| shard.transactions).sum()
     }
@@ -226,10 +239,26 @@ async fn an_invite_rings_is_answered_and_acknowledged() {
     // 100 Trying may come before it.
     while caller.told().await != Told::Response(token, 180) {}
     assert_eq!(caller.told().await, Told::Response(token, 200));
-    let ack = draft(Method::Ack, &format!("call-{token}"));
-    caller.signalling.handle().send_ack(token, ack, to).await.unwrap();
+    caller.acknowledge(token, [to]).await;
     // The 2xx may have been repeated before the ACK came.
     while callee.told().await != Told::Ack {}
+}
+
+#[tokio::test]
+async fn teams_067_an_ack_goes_on_to_the_next_address_where_no_connection_takes_it() {
+    let [mut caller, mut callee] = [Node::start(ListenerProtocol::Tcp), Node::start(ListenerProtocol::Tcp)];
+    let to = hop(Transport::Tcp, callee.address());
+    // Nobody listens there, and nobody else can.
+    let taken = TcpSocket::new_v4().unwrap();
+    taken.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let dead = hop(Transport::Tcp, taken.local_addr().unwrap());
+    let token = caller.request(Method::Invite, to.clone()).await;
+    while caller.told().await != Told::Response(token, 200) {}
+    caller.acknowledge(token, [dead.clone(), dead.clone(), to]).await;
+    while callee.told().await != Told::Ack {}
+    caller.acknowledge(token, [dead.clone(), dead]).await;
+    while caller.told().await != Told::Failed(token, Cause::Transport) {}
+    assert_eq!(caller.signalling.transports().counters().sends_failed.get(), 4);
 }
 
 #[tokio::test]

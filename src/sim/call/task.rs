@@ -3,7 +3,7 @@
 use super::transfer::Subscription;
 use super::view::{DialogNames, EndedBy, Ending, Stage, View};
 use super::{Event, Order};
-use crate::net::shard::Command;
+use crate::net::shard::{Ack, Command};
 use crate::sdp::Direction;
 use crate::sim::description::{Description, Disagreement, Shape, audio_of, place_of};
 use crate::sim::line::Line;
@@ -430,7 +430,8 @@ impl Task {
             None => draft,
         };
         if let Some(hop) = self.hop() {
-            self.command(Command::Ack { draft, hop }).await;
+            // Nobody here waits for it.
+            self.command(Command::Ack(Box::new(Ack::to(0, draft, hop)))).await;
         }
     }
 

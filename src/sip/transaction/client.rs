@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// Why a request can't be sent as a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    #[error("ACK has no transaction of its own: send_ack")]
+    #[error("ACK has no transaction of its own")]
     Ack,
     #[error("CANCEL belongs to the transaction of its INVITE: cancel")]
     Cancel,
@@ -72,11 +72,10 @@ impl Transactions {
         Ok(ClientTransactionId(self.id(slot)))
     }
 
-    /// Sends the ACK of a 2xx, which has no transaction (RFC 3261 §13.2.2.4). Call it again for each repeated 2xx.
-    pub fn send_ack(&mut self, draft: &RequestDraft, hop: Hop, via_sent_by: &str) {
+    /// The ACK of a 2xx as it is to be sent: it has no transaction (RFC 3261 §13.2.2.4). Call it again for each repeated 2xx.
+    pub fn ack(&mut self, draft: &RequestDraft, hop: &Hop, via_sent_by: &str) -> Bytes {
         let branch = new_branch(self.settings.shard, &mut self.rng);
-        let bytes = draft.to_bytes(&via(&hop, via_sent_by, &branch));
-        self.send(None, SendTo::Hop(hop), bytes);
+        draft.to_bytes(&via(hop, via_sent_by, &branch))
     }
 
     /// Cancels an INVITE: now, or as soon as a provisional response came. `headers` (Reason) go with it. Nothing

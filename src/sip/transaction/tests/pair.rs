@@ -290,7 +290,9 @@ impl Pair {
                 if (200..300).contains(&status) && *message.cseq_method() == Method::Invite {
                     let ack = draft(Method::Ack, 1).without(HeaderName::To);
                     let ack = ack.header(HeaderName::To, message.header(HeaderName::To).unwrap());
-                    self.caller.send_ack(&ack, hop(self.transport, CALLEE), CALLER);
+                    let to = hop(self.transport, CALLEE);
+                    let bytes = self.caller.ack(&ack, &to, CALLER);
+                    self.transmit(Side::Caller, SendTo::Hop(to), bytes);
                 }
                 Seen::Response(status)
             }
