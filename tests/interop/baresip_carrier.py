@@ -4,7 +4,7 @@
 import json
 import socket
 
-from _lab import Failure, Lab, Process, Score, expect, heard, tone, until
+from _lab import Failure, Lab, Process, Score, Unheard, expect, heard, tone, until
 from _pair import CARRIERS, TENANT, TO_CARRIER
 
 CONFIG = """
@@ -126,8 +126,8 @@ def call(direction, ended_by, mux, milliseconds=20):
         media = next(leg["media"] for leg in json.loads(records.read_text())["legs"] if leg["side"] == "carrier")
         expect(media["sent_bytes"] == media["sent_packets"] * 8 * milliseconds, f"baresip asked for {milliseconds} ms: {media}")
         at_teams, at_carrier = heard(lab.folder / "teams.wav", 1000), carrier.heard(440)
-        expect(at_teams > 0.9, f"Teams hears 1000 Hz with a share of {at_teams:.2f}")
-        expect(at_carrier > 0.9, f"baresip hears 440 Hz with a share of {at_carrier:.2f}")
+        expect(at_teams > 0.9, f"Teams hears 1000 Hz with a share of {at_teams:.2f}", Unheard)
+        expect(at_carrier > 0.9, f"baresip hears 440 Hz with a share of {at_carrier:.2f}", Unheard)
         carrier.control.close()
         carrier.process.stop()
         teams.close()

