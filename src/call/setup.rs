@@ -23,7 +23,7 @@ use crate::moment::Moment;
 use crate::sdp::{self, LocalMedia, Recoding, Session};
 use crate::sip::dialog::{Dialog, Forks, Initiation};
 use crate::sip::message::{HeaderName, Message};
-use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer, answer};
+use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer, answer, parse_seconds};
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{Flow, Method, NameAddr, Uri};
 use std::sync::Arc;
@@ -106,7 +106,12 @@ impl Call {
         caller.waiting = Some(birth.transaction);
         caller.record.call_id = birth.invite.call_id().to_owned();
         caller.note_caller(birth.invite);
+        let expires = birth.invite.header(HeaderName::Expires).and_then(parse_seconds);
         let mut call = Call {
+            // Nobody who calls wants no answer.
+            expires: expires
+                .filter(|seconds| *seconds > 0)
+                .map(|seconds| birth.now + Duration::from_secs(seconds.into())),
             max_forwards: birth.invite.max_forwards().unwrap_or(70).min(70).saturating_sub(1),
             location: Location::of(birth.invite),
             hop_mark: birth.settings.hop_mark.after(birth.invite.call_id()),
@@ -149,6 +154,7 @@ impl Call {
             settled_here: false,
             app: None,
             deadline: None,
+            expires: None,
             max_forwards: 69,
             change: None,
             transfer: None,

@@ -58,6 +58,9 @@ pub struct Call {
     pub(super) winner: Option<LegIndex>,
     /// Unanswered until then: the call fails. After the end: collected until then.
     pub(super) deadline: Option<Moment>,
+    /// The caller waits no longer for an answer (Expires of its INVITE).
+    #[serde(default)]
+    pub(super) expires: Option<Moment>,
     /// Max-Forwards of the INVITEs that we send.
     pub(super) max_forwards: u8,
     /// Both sides talk to each other since then.
@@ -205,6 +208,7 @@ impl Call {
             .chain(self.next_word())
             .chain(self.next_transfer_timeout())
             .chain(self.next_late_answer())
+            .chain(self.expires_at())
             .chain(self.deadline)
             .min()
     }
@@ -365,6 +369,9 @@ impl Call {
                 Phase::Over => {}
             }
         }
+        if self.expires_at().is_some_and(|expires| expires <= now) {
+            self.end(Cause::CallerGaveUp, now);
+        }
         if self.held_until().is_some_and(|until| until <= now) {
             let detail = "on hold for longer than media.hold_timeout".into();
             self.end(Cause::Cleared { detail }, now);
@@ -378,6 +385,12 @@ impl Call {
         self.alignments(now);
         self.transfer_timeouts(now);
         self.late_answers(now);
+    }
+
+    /// When an INVITE that has no answer yet is answered 487 (RFC 3261 §13.3.1).
+    fn expires_at(&self) -> Option<Moment> {
+        let waits = matches!(self.phase, Phase::Opening | Phase::Ringing) && !self.calls_emergency();
+        self.expires.filter(|_| waits)
     }
 
     /// What the legs of a call that ends still wait for is not waited for.

@@ -7,6 +7,7 @@ use super::scenario::{from_carrier, from_teams};
 use crate::call::{LegIndex, Phase};
 use crate::sip::Method;
 use crate::sip::message::HeaderName;
+use std::time::Duration;
 
 const CALLEE: LegIndex = LegIndex(1);
 
@@ -26,6 +27,35 @@ fn cancel_before_and_after_a_provisional_response() {
         let record = rig.finish();
         assert_eq!((record.status, record.cause.label()), (487, "caller_gave_up"));
         assert_eq!(rig.invites().len(), 1, "nobody else is tried");
+    }
+}
+
+/// RFC 3261 §13.3.1.
+#[test]
+fn an_invite_that_has_expired_is_answered_and_nobody_rings_on() {
+    for scenario in [from_teams(), from_carrier()] {
+        let mut rig = scenario.with("Expires: 20\r\n").begin();
+        rig.respond(&rig.last_invite(), reply(180));
+        rig.wait(Duration::from_millis(19_999));
+        assert_eq!(rig.statuses(), [180]);
+        rig.wait(Duration::from_millis(1));
+        assert_eq!((rig.statuses().last(), rig.cancelled.len()), (Some(&487), 1));
+        rig.respond(&rig.last_invite(), reply(487));
+        let record = rig.finish();
+        assert_eq!((record.status, record.cause.label()), (487, "caller_gave_up"));
+    }
+    // What is answered in time goes on, and so does what says nothing that makes sense.
+    let mut rig = from_carrier().with("Expires: 20\r\n").begin().answered();
+    rig.wait(Duration::from_secs(30));
+    assert_eq!(rig.call.phase(), Phase::Answered);
+    rig.hang_up_and_finish();
+    for expires in ["0", "soon"] {
+        let mut rig = from_carrier().with(&format!("Expires: {expires}\r\n")).begin();
+        rig.respond(&rig.last_invite(), reply(180));
+        rig.wait(Duration::from_secs(30));
+        assert_eq!(rig.call.phase(), Phase::Ringing, "{expires}");
+        rig.cancel(Rig::first_transaction(), "");
+        rig.finish();
     }
 }
 
