@@ -49,12 +49,14 @@ impl Explanation {
         if args.sip.is_none() && args.code.is_none() && args.reason.is_none() {
             return None;
         }
-        let (reason, status) = args.reason.as_deref().map(read_reason).unwrap_or_default();
-        let sip = args.sip.or(status);
-        let status_of_the_sbc = args.code.and_then(status_of_the_sbc);
+        let bare = args.reason.as_deref().and_then(read_code);
+        let told = args.reason.as_deref().filter(|_| bare.is_none());
+        let (reason, status) = told.map(read_reason).unwrap_or_default();
+        let (sip, code) = (args.sip.or(status), args.code.or(bare));
+        let status_of_the_sbc = code.and_then(status_of_the_sbc);
         let failure = Failure {
             status: sip,
-            code: args.code,
+            code,
             cause: reason.cause,
             phrase: reason.phrase.as_deref(),
         };
@@ -65,11 +67,11 @@ impl Explanation {
         };
         let cause_goes_on = reason.cause.map(|cause| codes::what_goes_on(cause, sip));
         Some(Explanation {
-            code_goes_with: misfits(sip, args.code, &entries),
+            code_goes_with: misfits(sip, code, &entries),
             cause_name: reason.cause.and_then(cause_name),
             cause_goes_on: cause_goes_on.unwrap_or_default(),
             sip,
-            code: args.code,
+            code,
             class: class(failure),
             cause: reason.cause,
             guid: reason.guid,
@@ -102,6 +104,13 @@ fn misfits(status: Option<u16>, code: Option<u32>, entries: &[&'static Entry]) -
         true => Vec::new(),
         false => known,
     }
+}
+
+/// A bare number of six digits is Microsoft's code, and no phrase.
+fn read_code(typed: &str) -> Option<u32> {
+    let typed = typed.trim();
+    let is_code = typed.len() == 6 && typed.bytes().all(|byte| byte.is_ascii_digit());
+    typed.parse().ok().filter(|_| is_code)
 }
 
 /// The header as it was copied, with or without its name, or its text alone; and the status that it names, where it is one of

@@ -43,7 +43,7 @@ pub struct ExplainArgs {
     /// Microsoft's code of the failure: CallEndSubReason in the admin centre and in Graph.
     #[arg(long, value_name = "CODE")]
     pub code: Option<u32>,
-    /// Teams' Reason header, or its text.
+    /// Teams' Reason header, or its text; a bare number of six digits is Microsoft's code.
     #[arg(long, value_name = "REASON")]
     pub reason: Option<String>,
     /// The call comes from this carrier.

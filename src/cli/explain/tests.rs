@@ -392,6 +392,27 @@ fn a_q850_cause_is_explained_by_itself_and_before_what_a_status_may_be() {
 }
 
 #[test]
+fn a_bare_number_of_six_digits_is_microsofts_code() {
+    let by_code = told(&["--sip", "504", "--code", "560403"]);
+    assert_eq!(told(&["--sip", "504", "--reason", "560403"]), by_code);
+    assert_eq!(
+        told(&["--reason", " 560403 "]),
+        told(&["--code", "560403"]),
+        "without a status"
+    );
+    assert_eq!(
+        told(&["--code", "10037", "--reason", "560403"]),
+        told(&["--code", "10037"]),
+        "what is asked for counts"
+    );
+    assert_ne!(
+        told(&["--sip", "504", "--reason", "5604031"]),
+        by_code,
+        "seven are none"
+    );
+}
+
+#[test]
 fn a_status_in_a_reason_is_the_status() {
     let named = told(&["--reason", "SIP;cause=480;text=\"Temporarily Unavailable\""]);
     assert!(named.starts_with("480 Temporarily Unavailable"), "{named}");
