@@ -8,6 +8,8 @@ use crate::config::{Config, Tenant, TenantFqdn};
 
 /// Answered with one of these, Teams tries the next trunk; a list that leaves one out drops that (section 9.1).
 const FAILOVER: [&str; 3] = ["408", "503", "504"];
+/// What whoever is called says: busy, and no.
+const ANSWERS: [&str; 2] = ["486", "603"];
 /// Shorter than this is shorter than many carriers take to ring.
 const FAILOVER_SECONDS: u64 = 20;
 const TRANSLATIONS: [&str; 4] = [
@@ -163,13 +165,32 @@ fn settings(tenant: &Tenant, gateway: &Gateway<'_>, object: &Object) -> Vec<Diff
         let listed: Vec<&str> = there.split([',', ' ']).filter(is_code).collect();
         let missing: Vec<&str> = FAILOVER.into_iter().filter(|code| !listed.contains(code)).collect();
         if !missing.is_empty() {
-            let mut wanted: Vec<&str> = listed.into_iter().chain(missing).collect();
+            let mut wanted: Vec<&str> = listed.iter().copied().chain(missing).collect();
             wanted.sort_unstable();
             let wanted = wanted.join(",");
             differs(
                 Weight::Breaks,
                 "FailoverResponseCodes",
                 "one of the defaults is missing, and no other trunk is tried after it",
+                there.to_owned(),
+                wanted.clone(),
+                format!("\"{wanted}\""),
+            );
+        }
+        let answers: Vec<&str> = listed.iter().copied().filter(|code| ANSWERS.contains(code)).collect();
+        if !answers.is_empty() {
+            let mut wanted: Vec<&str> = listed.iter().copied().chain(FAILOVER).collect();
+            wanted.retain(|code| !ANSWERS.contains(code));
+            wanted.sort_unstable();
+            wanted.dedup();
+            let wanted = wanted.join(",");
+            differs(
+                Weight::Note,
+                "FailoverResponseCodes",
+                &format!(
+                    "after {} of whoever was called Teams tries the next trunk",
+                    answers.join(" or ")
+                ),
                 there.to_owned(),
                 wanted.clone(),
                 format!("\"{wanted}\""),

@@ -117,6 +117,29 @@ fn teams_110_settings_that_the_configuration_depends_on_are_compared() {
     assert_eq!(what, ["IPAddressVersion", "ForwardPai"]);
 }
 
+/// A busy callee is busy behind every trunk.
+#[test]
+fn teams_110_failover_after_what_whoever_is_called_says_is_noted() {
+    let config = over_ipv6();
+    let about = |codes: &str| -> Vec<(Weight, String)> {
+        let gateway =
+            format!(r#"[{{"Fqdn":"sbc1.example.net","SipSignalingPort":5061,"FailoverResponseCodes":"{codes}"}}]"#);
+        let found = compare(&config, &config.tenants[0], &read(&gateway).expect("an output"));
+        let of_it = found
+            .into_iter()
+            .filter(|one| one.what.starts_with("FailoverResponseCodes"));
+        of_it.map(|one| (one.weight, one.here)).collect()
+    };
+    let defaults = "408,503,504".to_owned();
+    assert_eq!(about(&defaults), []);
+    assert_eq!(about("408,500,503,504"), []);
+    assert_eq!(about("408,486,503,504,603"), [(Weight::Note, defaults.clone())]);
+    assert_eq!(
+        about("408,486,503"),
+        [(Weight::Breaks, "408,486,503,504".to_owned()), (Weight::Note, defaults)]
+    );
+}
+
 /// What is right for the others below a carrier's trunk is not taken from them.
 #[test]
 fn a_setting_that_another_tenant_needs_is_mended_in_the_configuration() {
