@@ -7,7 +7,7 @@ use super::cause::Cause;
 use super::change::Purpose;
 use super::event::Effect;
 use super::id::LegIndex;
-use super::leg::Moving;
+use super::leg::{Leg, Moving};
 use super::readable::description_of;
 use super::session_clock::{SessionClock, peer_session_timer};
 use super::value::{Call, Phase};
@@ -110,7 +110,7 @@ impl Call {
         if leg.waiting.is_some() {
             return Err(500);
         }
-        let busy = |partner: &super::leg::Leg| {
+        let busy = |partner: &Leg| {
             partner.media.offered.is_some() || partner.unacknowledged.is_some() || partner.waiting.is_some()
         };
         let half_done = match self.partner(index).and_then(|partner| self.leg(partner)) {
@@ -148,10 +148,7 @@ impl Call {
 
     fn refuse_reinvite(&mut self, index: LegIndex, transaction: ServerTransactionId, status: u16) {
         let Some(leg) = self.leg(index) else { return };
-        let mut draft = leg.decorate(ResponseDraft::new(status));
-        if status == 500 {
-            draft = draft.header(HeaderName::RetryAfter, "2");
-        }
+        let draft = refusal(leg, status);
         self.respond(transaction, draft);
     }
 
@@ -306,7 +303,7 @@ impl Call {
         let Some(leg) = self.leg_mut(index) else { return };
         let Some(transaction) = leg.waiting.take() else { return };
         (leg.session_answer, leg.moving) = (None, None);
-        let mut draft = leg.decorate(ResponseDraft::new(status));
+        let mut draft = refusal(leg, status);
         if let Some(warning) = detail.and_then(|detail| Cause::MediaRefused { detail }.warning()) {
             draft = draft.header(HeaderName::Warning, warning);
         }
@@ -355,5 +352,14 @@ impl Call {
             let token = change.token;
             self.effects.push(Effect::CancelRequest { token, reason: None });
         }
+    }
+}
+
+/// The answer to a re-INVITE that is refused. After a moment it may be another one, where nothing was wrong with it.
+fn refusal(leg: &Leg, status: u16) -> ResponseDraft {
+    let draft = leg.decorate(ResponseDraft::new(status));
+    match status {
+        500 => draft.header(HeaderName::RetryAfter, "2"),
+        _ => draft,
     }
 }

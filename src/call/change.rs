@@ -2,12 +2,12 @@
 //! (`asked_change`), our own refresh, or a side that is out of line.
 
 use super::cause::{Cause, Party};
-use super::event::SendFailure;
+use super::event::{CallNews, SendFailure};
 use super::id::{LegIndex, Token};
 use super::leg::Leg;
 use super::leg_media::LegMedia;
 use super::readable::description_of;
-use super::realign::may_be_asked_again;
+use super::realign::{is_passing, may_be_asked_again};
 use super::session_clock::{SessionClock, peer_session_timer};
 use super::value::Call;
 use crate::moment::Moment;
@@ -289,8 +289,16 @@ impl Call {
         {
             leg.media.bring_back(*before, false);
         }
+        let by_teams = self.is_asked_by_teams(&change);
         if self.answer_anyhow(&change, now) {
             change.purpose = Purpose::Late;
+        } else if matches!(change.purpose, Purpose::Asked { .. }) && !by_teams && is_passing(status) {
+            let held = self.hold_anyhow(&change, status, now);
+            let (leg, status) = (change.to, (!change.unsent).then_some(status));
+            self.tell(CallNews::ChangePutOff { leg, status, held });
+            if held {
+                change.purpose = Purpose::Late;
+            }
         }
         match change.purpose {
             Purpose::Refresh => self.refresh_refused(change.to, (!change.unsent).then_some(status), now),
@@ -304,10 +312,11 @@ impl Call {
                 }
             }
             Purpose::Asked { from, .. } => {
-                let status = if matches!(status, 488 | 491 | 606 | 415) {
-                    status
-                } else {
-                    488
+                let status = match status {
+                    488 | 491 | 606 | 415 => status,
+                    // 503 would say of this node that it is to be left alone (RFC 3261 §16.7 step 6).
+                    status if is_passing(status) && !by_teams => 500,
+                    _ => 488,
                 };
                 self.refuse_change(from, status, None);
             }

@@ -517,7 +517,7 @@ pub enum CallNews {
     AckNotSent {
         why: String,
     },
-    /// A BYE has reached nobody, and is said again.
+    /// A BYE has reached nobody, or nobody who could pass it on, and is said again.
     ByeDelayed {
         leg: LegIndex,
         why: String,
@@ -557,6 +557,13 @@ pub enum CallNews {
     StaysOnHold {
         leg: LegIndex,
         status: u16,
+    },
+    /// The peer of a leg could not take what the other side asks for just now: it has said so with this status, or was not
+    /// reached. A hold (`held`) is accepted all the same, and who asks for anything else may ask again.
+    ChangePutOff {
+        leg: LegIndex,
+        status: Option<u16>,
+        held: bool,
     },
     /// The peer of a leg has put the other side on hold.
     Holds {

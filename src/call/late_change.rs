@@ -8,6 +8,7 @@ use super::event::Effect;
 use super::id::LegIndex;
 use super::leg::Leg;
 use super::readable::description_of;
+use super::realign::is_passing;
 use super::value::{Call, Phase};
 use crate::dial::LegKind;
 use crate::moment::Moment;
@@ -92,6 +93,21 @@ impl Call {
         if wants_open(offer) && !self.is_open_both_ways(change.to) {
             return false;
         }
+        let answered = self.answer_change(from, offer).is_ok();
+        if answered {
+            self.reconnect(now);
+            self.accept_change(from, now);
+        }
+        answered
+    }
+
+    /// Answers whoever has asked for a hold of which the other side can't be told just now, although nothing is wrong with it: a
+    /// refusal would say that of the description. The other side hears of it when it is asked again.
+    pub(super) fn hold_anyhow(&mut self, change: &Change, status: u16, now: Moment) -> bool {
+        let asked = change.asked().filter(|(_, offer)| !wants_open(offer));
+        let Some((from, offer)) = asked.filter(|_| is_passing(status)) else {
+            return false;
+        };
         let answered = self.answer_change(from, offer).is_ok();
         if answered {
             self.reconnect(now);

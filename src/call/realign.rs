@@ -50,8 +50,14 @@ impl Realign {
 }
 
 /// Whether a refusal of a re-INVITE may be another one's a moment later.
-pub(super) fn may_be_asked_again(status: u16) -> bool {
-    matches!(status, 491 | 500 | 503)
+pub(super) const fn may_be_asked_again(status: u16) -> bool {
+    status == 491 || is_passing(status)
+}
+
+/// Whether a side that refuses a re-INVITE so could not take it just now, whatever was in it: it is overloaded, or what leads
+/// there drains or is not reached, for which 503 stands.
+pub(super) const fn is_passing(status: u16) -> bool {
+    matches!(status, 500 | 503)
 }
 
 impl Leg {
@@ -152,7 +158,12 @@ impl Call {
             }
             return;
         }
-        let at = now + self.back_off(to);
+        // What leads there may take its time to come back: together the tries last for some four minutes.
+        let more = match is_passing(status) {
+            true => BUSY * ((1 << tries) - 1),
+            false => Duration::ZERO,
+        };
+        let at = now + self.back_off(to) + more;
         if let Some(leg) = self.leg_mut(to) {
             let tries = tries + 1;
             leg.realign = Some(Realign { at, tries, opens });

@@ -282,6 +282,81 @@ fn teams_072_a_resume_waits_no_longer_than_a_hold() {
     );
 }
 
+/// The carrier asks for this direction; what Teams is asked for, and the answer of the carrier once Teams has refused that so.
+fn refused(rig: &mut Rig, teams: LegIndex, direction: &str, status: Option<u16>) -> (Sent, Sent) {
+    let carrier = if teams == CALLER { CALLEE } else { CALLER };
+    rig.request(carrier, Method::Invite, "", &carrier_sdp(direction));
+    let asked = rig.reinvites(teams).pop().expect("Teams is asked");
+    match status {
+        Some(status) => rig.respond(&asked, reply(status)),
+        None => rig.fail(&asked, TransportCause::Transport),
+    }
+    (asked, rig.last_response(carrier))
+}
+
+/// 488 would tell a PBX that its description is bad.
+#[test]
+fn a_hold_of_a_carrier_outlives_a_hub_that_can_not_pass_it_on() {
+    for (teams, status) in [CALLER, CALLEE]
+        .into_iter()
+        .flat_map(|teams| [None, Some(500), Some(503)].map(|status| (teams, status)))
+    {
+        let (scenario, carrier) = match teams {
+            CALLER => (from_teams(), CALLEE),
+            _ => (from_carrier(), CALLER),
+        };
+        let mut rig = scenario.begin().answered();
+        let (asked, held) = refused(&mut rig, teams, "sendonly", status);
+        assert_eq!(held.message.status(), Some(200), "{status:?}");
+        assert!(held.sdp().contains("a=recvonly"), "{}", held.sdp());
+        let put_off = |held| CallNews::ChangePutOff {
+            leg: teams,
+            status,
+            held,
+        };
+        assert!(rig.news.contains(&put_off(true)), "{:?}", rig.news);
+        rig.ack(carrier, "");
+        // Whatever was in the way goes on for a while.
+        for _ in 0..3 {
+            let before = rig.reinvites(teams).len();
+            rig.wait(Duration::from_secs(10));
+            let again = rig.reinvites(teams).pop().expect("it is asked again");
+            assert_eq!(rig.reinvites(teams).len(), before + 1);
+            assert!(again.sdp().contains("a=inactive"), "{}", again.sdp());
+            rig.respond(&again, reply(503));
+        }
+        rig.wait(Duration::from_secs(15));
+        let again = rig.reinvites(teams).pop().expect("it is asked again");
+        assert_eq!(version(&again), version(&asked) + 4);
+        rig.respond(&again, reply(200).sdp(teams_sdp("inactive")));
+
+        let (asked, refusal) = refused(&mut rig, teams, "sendrecv", status);
+        assert!(asked.sdp().contains("a=sendrecv"), "{}", asked.sdp());
+        assert_eq!(refusal.message.status(), Some(500), "it may ask again");
+        assert_eq!(refusal.header(HeaderName::RetryAfter), Some("2"));
+        assert!(rig.news.contains(&put_off(false)), "{:?}", rig.news);
+        rig.request(carrier, Method::Invite, "", &carrier_sdp("sendrecv"));
+        let resumed = rig.reinvites(teams).pop().expect("Teams is asked");
+        rig.respond(&resumed, reply(200).sdp(teams_sdp("sendrecv")));
+        assert_eq!(rig.last_response(carrier).message.status(), Some(200));
+        rig.ack(carrier, "");
+        rig.assert_bridged(CALLER, CALLEE);
+        rig.hangs_up_and_finish(carrier);
+    }
+}
+
+#[test]
+fn a_hold_of_a_carrier_that_teams_will_not_have_is_refused() {
+    for (status, told) in [(491, 491), (488, 488), (606, 606), (403, 488), (603, 488)] {
+        let mut rig = from_teams().begin().answered();
+        let (_, refusal) = refused(&mut rig, CALLER, "sendonly", Some(status));
+        assert_eq!(refusal.message.status(), Some(told), "{status}");
+        rig.wait(Duration::from_secs(10));
+        assert_eq!(rig.reinvites(CALLER).len(), 1, "{status}");
+        rig.hang_up_and_finish();
+    }
+}
+
 #[test]
 fn a_carrier_that_has_lost_the_call_ends_it() {
     let mut rig = from_teams().begin().answered();

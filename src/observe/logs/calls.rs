@@ -95,7 +95,7 @@ pub(super) fn news(
         CallNews::ByeDelayed { leg, why } => warn!(
             leg = leg.0,
             why = lines.text(why),
-            "a BYE could not be sent; it is tried again for half a minute"
+            "a BYE has not reached the far side; it is said again for half a minute"
         ),
         CallNews::ByeNotSent { leg, why } => warn!(
             leg = leg.0,
@@ -139,6 +139,13 @@ pub(super) fn news(
                 withheld,
                 "this leg's peer was not to be taken off hold: the other side is told that it is on hold"
             );
+        }),
+        CallNews::ChangePutOff { leg, status, held } => lines.throttles.refers.say(|withheld| {
+            let what = match held {
+                true => "this leg's peer could not be told that it is on hold; it is asked again, and the hold was accepted",
+                false => "this leg's peer could not be asked for what the other side wants, which may ask again: 500",
+            };
+            warn!(leg = leg.0, status, withheld, "{what}");
         }),
         CallNews::Holds { leg } => debug!(leg = leg.0, "this leg's peer has put the other side on hold"),
         CallNews::Resumes { leg, held_ms } => debug!(leg = leg.0, held_ms, "this leg's peer holds no longer"),

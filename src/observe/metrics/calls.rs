@@ -209,6 +209,7 @@ impl CallMetrics {
             | CallNews::Holds { .. }
             | CallNews::Resumes { .. }
             | CallNews::StaysOnHold { .. }
+            | CallNews::ChangePutOff { .. }
             | CallNews::ByeDelayed { .. }
             | CallNews::RefreshRefused { .. }
             | CallNews::TransportPassedOver { .. } => {}
