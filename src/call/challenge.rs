@@ -7,7 +7,6 @@ use super::value::Call;
 use crate::dial::{AttemptFailure, LegKind};
 use crate::moment::Moment;
 use crate::sip::digest::{self, DigestClient};
-use crate::sip::header::RetryAfter;
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::session_timer::parse_seconds;
 use crate::teams::codes;
@@ -46,9 +45,6 @@ impl Call {
             Some(hunt) if hunt.every => Next::Hunt,
             _ => Next::Stop,
         };
-        let retry_after = message
-            .header(HeaderName::RetryAfter)
-            .and_then(|value| value.parse().ok());
         let mapped = match leg.terms.kind {
             LegKind::Teams { .. } => codes::from_teams(status, &leg.record.reasons),
             LegKind::Carrier { .. } | LegKind::User { .. } | LegKind::SipUri { .. } => None,
@@ -67,7 +63,7 @@ impl Call {
             phrase: phrase.to_owned(),
             received: (shown != status).then(|| (status, message.reason().to_owned())),
             reasons: mapped.map_or_else(|| leg.record.reasons.clone(), |mapped| mapped.reasons),
-            retry_after: retry_after.map(|RetryAfter(span)| span),
+            retry_after: message.retry_after(),
             local: None,
             remark,
             rang,

@@ -6,12 +6,15 @@ use super::node::Node;
 use crate::carrier::may_lead;
 use crate::config::{Config, Tenant};
 use crate::dial::{NextHop, may_reach};
+use crate::guard::Fault;
 use crate::net::shard::{Ack, SignallingHandle};
 use crate::sip::locate::{Candidate, Host, Target};
+use crate::sip::message::reason_phrase;
 use crate::sip::{Hop, HopAccount, RequestDraft};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// A look-up that has ended. `token` is `None` for an ACK.
@@ -83,13 +86,21 @@ impl Queue {
     }
 }
 
+/// A request that may still go to another address.
+struct Open {
+    token: Token,
+    draft: RequestDraft,
+    tried: Hop,
+    others: VecDeque<Hop>,
+}
+
 /// Requests of one call that may still go to another address.
 pub struct Deliveries {
     call: CallId,
     node: Arc<Node>,
     signalling: SignallingHandle,
     /// With addresses left.
-    open: Vec<(Token, RequestDraft, VecDeque<Hop>)>,
+    open: Vec<Open>,
     /// Where those went that have no answer yet and need a connection, and where the last ACK may have gone at last.
     sent: Vec<(Token, SocketAddr)>,
     looking_up: JoinSet<(NextHop, Found)>,
@@ -212,7 +223,12 @@ impl Deliveries {
             others: std::mem::take(&mut hops),
         });
         if !hops.is_empty() {
-            self.open.push((token, resolved.draft.clone(), hops));
+            self.open.push(Open {
+                token,
+                draft: resolved.draft.clone(),
+                tried: hop.clone(),
+                others: hops,
+            });
         }
         self.sent.retain(|(sent, _)| *sent != token);
         if hop.transport.is_reliable() {
@@ -224,23 +240,42 @@ impl Deliveries {
 
     /// Tries the next address of a request that found nobody. False when there is none left.
     pub async fn try_next(&mut self, token: Token) -> bool {
-        let Some(position) = self.open.iter().position(|(open, ..)| *open == token) else {
+        let Some(position) = self.open.iter().position(|open| open.token == token) else {
             return false;
         };
-        let (_, draft, hops) = self.open.swap_remove(position);
+        let Open { draft, others, .. } = self.open.swap_remove(position);
         self.send_resolved(Resolved {
             token: Some(token),
             draft,
-            hops: Ok(hops),
+            hops: Ok(others),
             first_only: false,
         })
         .await
         .is_ok()
     }
 
+    /// The same of a request that was refused with this status: one with 503 goes to the next server of the name. Who says for
+    /// how long it takes none is tried last until then, and its connection carries nothing new (TEAMS-063).
+    pub async fn refused(&mut self, token: Token, status: u16, retry_after: Option<Duration>) -> bool {
+        let open = self.open.iter().find(|open| open.token == token);
+        let Some(tried) = open.filter(|_| status == 503).map(|open| open.tried.clone()) else {
+            return false;
+        };
+        if let Some(span) = retry_after {
+            let fault = Fault::told(span, format!("{status} {}", reason_phrase(status)));
+            self.node
+                .peers
+                .hold_address(tried.remote, &fault, self.node.clock.now());
+            if self.signalling.drop_connection(tried).await.is_err() {
+                return false;
+            }
+        }
+        self.try_next(token).await
+    }
+
     /// The request has its answer, or is given up: no other address is tried.
     pub fn done(&mut self, token: Token) {
-        self.open.retain(|(open, ..)| *open != token);
+        self.open.retain(|open| open.token != token);
         self.sent.retain(|(sent, _)| *sent != token);
     }
 

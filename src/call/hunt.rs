@@ -15,9 +15,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// A peer can't have itself held down for longer, whatever its Retry-After says.
-const LONGEST_HOLD_DOWN: Duration = Duration::from_secs(3_600);
-
 /// One attempt of the plan while it rings.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Ringing {
@@ -364,7 +361,7 @@ impl Call {
         failure: &AttemptFailure,
     ) -> Option<PlannedHop> {
         let fault = Fault {
-            span: failure.retry_after.unwrap_or(hop.hold_down).min(LONGEST_HOLD_DOWN),
+            span: failure.retry_after.unwrap_or(hop.hold_down).min(Fault::LONGEST),
             told: failure.local.is_none() && failure.retry_after.is_some(),
             why: failure.explain(),
         };

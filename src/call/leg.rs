@@ -71,7 +71,8 @@ pub enum HungUp {
     #[default]
     No,
     Yes,
-    /// It has reached nobody yet, and is said again: so long the peer takes the call for one that goes on.
+    /// It has reached nobody yet, or nobody who could pass it on, and is said again: so long the peer takes the call for one
+    /// that goes on.
     Unheard,
 }
 

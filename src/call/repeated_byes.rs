@@ -1,4 +1,4 @@
-//! BYEs that could not be sent: said again beside their calls, which may be over and on record.
+//! BYEs that could not be sent, or not passed on: said again beside their calls, which may be over and on record.
 
 use super::delivery::{Deliveries, Guard};
 use super::directory::LiveCall;
@@ -9,6 +9,7 @@ use super::tasks::CallTasks;
 use crate::net::shard::SignallingHandle;
 use crate::observe::Happening;
 use crate::sip::RequestDraft;
+use crate::sip::message::reason_phrase;
 use crate::sip::transaction::Cause;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,6 +33,12 @@ pub struct RepeatedByes {
 
 /// What became of a BYE that was sent: the status of its answer.
 type End = Result<Option<u16>, Cause>;
+
+/// Whether a server that refuses a BYE so may take it a moment later: it drains, is overloaded, or does not reach who is to
+/// hear it (RFC 3261 §21.5; a 503 behind a proxy is a 500 before it, §16.7).
+pub(super) const fn may_pass(status: u16) -> bool {
+    matches!(status, 500 | 502..=504)
+}
 
 /// A BYE that has found nobody.
 pub(super) struct Bye {
@@ -122,7 +129,8 @@ impl Repeated {
         self.bye.given_up(&self.node, why);
     }
 
-    /// Tries every address once. Whoever has heard a BYE ends its call, whatever it answers but for a challenge.
+    /// Tries every address once. Whoever has heard a BYE ends its call, whatever it answers but for a challenge
+    /// or that it could not pass it on.
     async fn attempt(&mut self) -> Result<(), String> {
         let mut deliveries = Deliveries::new(self.bye.call.id, self.node.clone(), self.signalling.clone());
         let (draft, to, guard) = (self.bye.draft.clone(), self.bye.to.clone(), self.bye.guard.clone());
@@ -134,12 +142,20 @@ impl Repeated {
                         // Its call goes on; credentials are the call's to give, which is over.
                         self.bye.given_up(&self.node, format!("{status}: it asks for a password"));
                     }
-                    if end != Some(Err(Cause::Transport)) {
-                        return Ok(());
-                    }
-                    if !deliveries.try_next(self.token).await {
-                        let why = deliveries.why_not_sent(self.token);
-                        return Err(why.unwrap_or_else(|| "no connection".into()));
+                    let (why, goes_on) = match end {
+                        Some(Err(Cause::Transport)) => {
+                            let goes_on = deliveries.try_next(self.token).await;
+                            let why = deliveries.why_not_sent(self.token);
+                            (why.unwrap_or_else(|| "no connection".into()), goes_on)
+                        }
+                        Some(Ok(Some(status))) if may_pass(status) => {
+                            let goes_on = deliveries.refused(self.token, status, None).await;
+                            (format!("{status} {}", reason_phrase(status)), goes_on)
+                        }
+                        _ => return Ok(()),
+                    };
+                    if !goes_on {
+                        return Err(why);
                     }
                 }
                 resolved = deliveries.resolved() => {

@@ -239,8 +239,12 @@ impl CallTask {
                 self.tell_heard(&event);
             }
             if let Event::Response { token, message, .. } = &event
-                && message.status().is_some_and(|status| status >= 200)
+                && let Some(status) = message.status().filter(|status| *status >= 200)
             {
+                if self.deliveries.refused(*token, status, message.retry_after()).await {
+                    self.tell_again(&event);
+                    continue;
+                }
                 self.deliveries.done(*token);
             }
             if let Event::Failed { token, failure } = &mut event

@@ -11,6 +11,7 @@ use super::id::{LegIndex, Token};
 use super::leg::{HungUp, Leg, LegState, with_headers};
 use super::readable::description_of;
 use super::record::LegRecord;
+use super::repeated_byes::may_pass;
 use super::value::{Call, Phase};
 use crate::app::payload;
 use crate::dial::AttemptFailure;
@@ -197,11 +198,15 @@ impl Call {
         }
     }
 
-    /// The final answer to our BYE ends the leg (RFC 3261 §15.1.1), but for a challenge: a peer that was not told the end
-    /// with credentials would go on with the call.
+    /// The final answer to our BYE ends the leg (RFC 3261 §15.1.1), but for a challenge, and for a server that could not pass it
+    /// on: a peer that was not told the end would go on with the call.
     pub(super) fn bye_answered(&mut self, token: Token, message: &Message) {
         match message.status() {
             Some(401 | 407) if self.authorize_bye(token, message) => {}
+            Some(status) if may_pass(status) => {
+                self.repeat_bye(token, format!("{status} {}", message.reason()), false);
+                self.closed(token);
+            }
             Some(200..) => self.closed(token),
             _ => {}
         }
@@ -241,22 +246,26 @@ impl Call {
     /// Our BYE gets no answer: the leg is over. A BYE that has reached nobody is said again beside the call and after its end,
     /// for its peer goes on with a call that is none. A connection that a peer had opened does not come again.
     pub(super) fn bye_failed(&mut self, token: Token, failure: &SendFailure) {
-        let unheard = !matches!(failure, SendFailure::Transport(TransportCause::Timeout));
-        let leg = self.legs.iter_mut().find(|leg| leg.closing == Some(token));
-        if let Some(leg) = leg.filter(|_| unheard)
-            && let Some((draft, to)) = bye_of(leg)
-        {
-            let (index, why) = (leg.index, failure.to_string());
-            // Its own connection is gone, and no other leads there.
-            if matches!(&to, To::Hop(hop) if hop.connection.is_some()) {
-                self.tell(CallNews::ByeNotSent { leg: index, why });
-            } else {
-                leg.hung_up = HungUp::Unheard;
-                self.tell(CallNews::ByeDelayed { leg: index, why });
-                self.effects.push(Effect::RepeatBye { leg: index, draft, to });
-            }
+        if !matches!(failure, SendFailure::Transport(TransportCause::Timeout)) {
+            self.repeat_bye(token, failure.to_string(), true);
         }
         self.closed(token);
+    }
+
+    /// Whether its connection is `lost` counts where that is the peer's own: no other leads there.
+    fn repeat_bye(&mut self, token: Token, why: String, lost: bool) {
+        let leg = self.legs.iter_mut().find(|leg| leg.closing == Some(token));
+        let Some((leg, (draft, to))) = leg.and_then(|leg| bye_of(leg).map(|bye| (leg, bye))) else {
+            return;
+        };
+        let index = leg.index;
+        if lost && matches!(&to, To::Hop(hop) if hop.connection.is_some()) {
+            self.tell(CallNews::ByeNotSent { leg: index, why });
+        } else {
+            leg.hung_up = HungUp::Unheard;
+            self.tell(CallNews::ByeDelayed { leg: index, why });
+            self.effects.push(Effect::RepeatBye { leg: index, draft, to });
+        }
     }
 
     /// Our BYE has its answer, or gets none.

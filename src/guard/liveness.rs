@@ -51,6 +51,20 @@ pub struct Fault {
     pub why: String,
 }
 
+impl Fault {
+    /// A peer can't have itself held down for longer, whatever its Retry-After says.
+    pub const LONGEST: Duration = Duration::from_secs(3_600);
+
+    /// Of a peer that has named the time itself.
+    pub fn told(span: Duration, why: String) -> Fault {
+        Fault {
+            span: span.min(Fault::LONGEST),
+            told: true,
+            why,
+        }
+    }
+}
+
 /// What OPTIONS or a call have shown that was not known before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {

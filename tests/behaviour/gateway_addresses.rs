@@ -3,7 +3,7 @@
 
 use crate::lab::{BOUND, Lab, OUTSIDE, Plan, USER};
 use portcullis::call::{CallNews, CallRecord};
-use portcullis::sim::{Dial, Script};
+use portcullis::sim::{Change, Dial, HoldForm, Script};
 use std::net::SocketAddr;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
@@ -161,5 +161,84 @@ async fn an_ack_that_finds_no_way_is_told() {
     caller.answered().await.unwrap();
     caller.hang_up().await.unwrap();
     lab.records.get(0).await;
+    lab.close().await;
+}
+
+/// What `request` inside the call is answered with.
+async fn answer(socket: &UdpSocket, (request, sbc): &(String, SocketAddr), status: &str, more: &str) {
+    let copied = copied(request, &["Via:", "From:", "To:", "Call-ID:", "CSeq:"]);
+    let more = if more.is_empty() {
+        "Content-Length: 0\r\n\r\n"
+    } else {
+        more
+    };
+    let response = format!("SIP/2.0 {status}\r\n{copied}{more}");
+    socket.send_to(response.as_bytes(), *sbc).await.unwrap();
+}
+
+/// RFC 3263 §4.3: one server of a name drains, the next one takes what is asked in the call; and a BYE that none of them takes
+/// is said again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_draining_server_refuses_in_a_call_goes_to_the_next_address_of_its_name() {
+    let first = UdpSocket::bind("127.1.2.4:0").await.unwrap();
+    let port = first.local_addr().unwrap().port();
+    let second = UdpSocket::bind(("127.1.2.51", port)).await.unwrap();
+    let machine = "\"gw.example.net\" = [\"127.1.2.4\", \"127.1.2.51\"]\n[timers]\nt1 = \"100ms\"\n";
+    let lab = lab_with_gateway(machine, port).await;
+    let contact = format!("sip:x@gw.example.net:{port}");
+    let caller = lab.teams.place_call(Dial::new(USER, "112")).await.unwrap();
+    let (invite, sbc) = receive(&first, "INVITE ").await;
+    let answered = answer_with_contact(&invite, &contact);
+    first.send_to(answered.as_bytes(), sbc).await.unwrap();
+    receive(&first, "ACK ").await;
+    caller.answered().await.unwrap();
+
+    let gateway = async {
+        let asked = receive(&first, "INVITE ").await;
+        answer(
+            &first,
+            &asked,
+            "503 Draining",
+            "Retry-After: 60\r\nContent-Length: 0\r\n\r\n",
+        )
+        .await;
+        receive(&first, "ACK ").await;
+        let again = receive(&second, "INVITE ").await;
+        assert_eq!(line(&again.0, "CSeq:"), line(&asked.0, "CSeq:"));
+        assert_ne!(
+            line(&again.0, "Via:"),
+            line(&asked.0, "Via:"),
+            "a transaction of its own"
+        );
+        let sdp = "v=0\r\no=- 1 2 IN IP4 127.1.2.4\r\ns=-\r\nc=IN IP4 127.1.2.4\r\nt=0 0\r\nm=audio 40000 RTP/AVP 8\r\n\
+                   a=inactive\r\n";
+        let more = format!(
+            "Contact: <{contact}>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
+            sdp.len()
+        );
+        answer(&second, &again, "200 OK", &more).await;
+        receive(&second, "ACK ").await;
+    };
+    let (held, ()) = tokio::join!(caller.change(Change::Hold(HoldForm::Inactive)), gateway);
+    assert_eq!(held.unwrap(), 200);
+
+    caller.hang_up().await.unwrap();
+    // The first is left alone for as long as it has said.
+    for (socket, status) in [
+        (&second, "503 Draining"),
+        (&first, "503 Draining"),
+        (&second, "500 Later"),
+        (&second, "200 OK"),
+    ] {
+        let bye = receive(socket, "BYE ").await;
+        answer(socket, &bye, status, "").await;
+    }
+    let delayed = |news: &CallNews| matches!(news, CallNews::ByeDelayed { .. });
+    let CallNews::ByeDelayed { why, .. } = lab.records.news(delayed).await else {
+        unreachable!()
+    };
+    assert_eq!(why, "503 Draining");
+    let record = lab.records.get(0).await;
+    assert_eq!((record.status, record.cause.label()), (200, "hung_up"));
     lab.close().await;
 }

@@ -26,6 +26,14 @@ impl CallTask {
         self.tell_sent(leg, "CANCEL", "CANCEL", reason, false);
     }
 
+    /// The request that this response refuses goes to another address.
+    pub(super) fn tell_again(&self, refusal: &Event) {
+        if let (Event::Response { message, .. }, Some(leg)) = (refusal, self.call.leg_heard(refusal)) {
+            let method = message.cseq_method();
+            self.tell_sent(leg, method.as_str(), method.as_str(), None, *method == Method::Invite);
+        }
+    }
+
     fn tell_sent(&self, leg: LegIndex, what: &str, method: &str, reason: Option<&str>, has_sdp: bool) {
         if self.wants_messages {
             let at = self.node.clock.now();

@@ -115,6 +115,26 @@ fn a_bye_that_reaches_nobody_is_said_again_beside_the_call() {
     ));
     assert_eq!(rig.finish().ended_by, Party::Caller);
 
+    // Nor does one that a server could not pass on.
+    for status in [500, 502, 503, 504] {
+        let mut rig = from_carrier().begin().answered();
+        rig.request(CALLER, Method::Bye, "", "");
+        rig.respond(&rig.byes(CALLEE)[0].clone(), reply(status));
+        assert_eq!((rig.call.phase(), repeated(&rig).len()), (Phase::Over, 1), "{status}");
+        let Some(CallNews::ByeDelayed { leg: CALLEE, why }) = rig.news.last() else {
+            panic!("{status}");
+        };
+        assert!(why.starts_with(&status.to_string()), "{why}");
+        assert_eq!(rig.finish().ended_by, Party::Caller);
+    }
+    for status in [200, 403, 408, 481, 501] {
+        let mut rig = from_carrier().begin().answered();
+        rig.request(CALLER, Method::Bye, "", "");
+        rig.respond(&rig.byes(CALLEE)[0].clone(), reply(status));
+        assert!(repeated(&rig).is_empty(), "{status}");
+        rig.finish();
+    }
+
     // It may have been heard.
     let mut rig = from_carrier().begin().answered();
     rig.request(CALLER, Method::Bye, "", "");

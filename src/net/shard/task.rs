@@ -208,14 +208,21 @@ impl<U: TransactionUser> ShardTask<U> {
                 self.tell(|user| user.response(token, message, flow, commands));
             }
             Output::Failed { id, token, cause } => {
-                self.tokens.remove(&token);
+                self.forget(token, id);
                 self.tell(|user| user.failed(token, Some(id), cause, commands));
             }
-            Output::Terminated { token, .. } => {
-                self.tokens.remove(&token);
+            Output::Terminated { id, token } => {
+                self.forget(token, id);
                 self.tell(|user| user.terminated(token, commands));
             }
             Output::AckTimeout { id, to_tag } => self.tell(|user| user.ack_timeout(id, &to_tag, commands)),
+        }
+    }
+
+    /// A transaction is over. Its token may be another one's by now: of the same request at the next server.
+    fn forget(&mut self, token: u64, id: ClientTransactionId) {
+        if self.tokens.get(&token) == Some(&id) {
+            self.tokens.remove(&token);
         }
     }
 

@@ -24,7 +24,7 @@ pub use value::{HeaderValue, InvalidHeader};
 pub(super) use head_of_stream::{StreamHead, head_of_stream};
 
 use super::grammar::{self, split_values, text_of};
-use super::header::{AddressLayout, CSeq, Challenge, HeaderError, NameAddr, Via, ViaLayout};
+use super::header::{AddressLayout, CSeq, Challenge, HeaderError, NameAddr, RetryAfter, Via, ViaLayout};
 use super::method::Method;
 use super::uri::{self, Uri};
 use bytes::Bytes;
@@ -32,6 +32,7 @@ use head::{Field, Fields, Span};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One SIP message. Cloning shares the bytes and the table.
 #[derive(Clone)]
@@ -271,6 +272,12 @@ impl Message {
     pub fn max_forwards(&self) -> Option<u8> {
         let number = grammar::digits(self.header_bytes(HeaderName::MaxForwards)?)?;
         Some(u8::try_from(number).unwrap_or(u8::MAX))
+    }
+
+    /// How long the sender is to be left alone. None where that is no number of seconds.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let value = self.header(HeaderName::RetryAfter)?;
+        value.parse().ok().map(|RetryAfter(span)| span)
     }
 
     /// The first Contact. `*` is an error here: a registrar asks `header(Contact)` for it.
