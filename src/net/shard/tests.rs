@@ -138,6 +138,7 @@ impl Node {
             command_queue: 64,
             timers: Timers {
                 t1,
+                t4: t1 * 10,
                 ..Timers::default()
             },
             limits: Limits::default(),
@@ -285,6 +286,20 @@ async fn cancel_finds_its_invite_by_token() {
     assert_eq!(callee.told().await, Told::Request("INVITE".to_owned()));
     assert_eq!(callee.told().await, Told::Cancelled);
     while caller.told().await != Told::Response(token, 487) {}
+}
+
+/// As where a server has refused it, and it goes to the next one.
+#[tokio::test]
+async fn a_token_is_its_second_requests_when_the_first_is_over() {
+    let (mut caller, mut callee) = (Node::hasty(udp()), Node::with(udp(), 183, Duration::from_millis(20)));
+    let to = hop(Transport::Udp, callee.address());
+    let token = caller.request(Method::Options, to.clone()).await;
+    assert_eq!(caller.told().await, Told::Response(token, 200));
+    let again = draft(Method::Invite, "again");
+    caller.signalling.handle().request(token, again, to).await.unwrap();
+    while caller.told().await != Told::Terminated(token) {}
+    caller.signalling.handle().cancel(token, Vec::new()).await.unwrap();
+    while callee.told().await != Told::Cancelled {}
 }
 
 #[tokio::test]
