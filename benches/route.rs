@@ -64,6 +64,7 @@ fn facts(origin: Origin, dialled: &str, host: &str, from: &str) -> Facts {
     Facts {
         origin,
         dialled: dialled.to_owned(),
+        extension: None,
         host: host.to_owned(),
         caller,
         colleague: None,

@@ -3,6 +3,7 @@
 use super::circle;
 use super::destinations::may_reach;
 use super::elin::{self, Elin};
+use super::extension::number_called;
 use super::facts::{Caller, Facts, Origin, number_of};
 use super::from_user::from_user;
 use super::home_carrier;
@@ -167,6 +168,7 @@ fn from_carrier(config: &Config, facts: &Facts, id: &CarrierId, trace: &mut Trac
         &facts.dialled,
         format!("read as {number} by the rules of carrier '{id}'"),
     );
+    let number = number_called(config, None, facts, number, trace);
     let (tenant, entry) = config
         .number(number)
         .ok_or_else(|| Refusal::unknown_number(&number.to_string()))?;
@@ -245,6 +247,9 @@ fn from_teams(config: &Config, facts: &Facts, trace: &mut Trace) -> Result<Decis
         Err(_) => return Err(Refusal::address_incomplete(&facts.dialled)),
     };
     if let Callee::Number(number) = &callee {
+        if let Some(extension) = &facts.extension {
+            trace.step("extension", extension, "passed over: the main number is called");
+        }
         circle::check(*number, &facts.diversions, trace)?;
     }
     let shown_instead = check_caller(config, facts, tenant, trace)?;

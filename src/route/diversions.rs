@@ -2,8 +2,8 @@
 
 use super::facts::{MAX_DIGITS, cut, is_number, number_of};
 use crate::config::E164;
-use crate::sip::NameAddr;
 use crate::sip::message::{HeaderName, Message};
+use crate::sip::{NameAddr, Uri};
 use serde::{Deserialize, Serialize};
 
 /// Diversions that are read; what comes before them is forgotten.
@@ -31,10 +31,10 @@ impl Diversion {
 
 /// The parties that diverted the call, the oldest first: History-Info without its last entry (the callee), else
 /// Diversion (which stands latest first), else Referred-By.
-pub(super) fn diversions(invite: &Message) -> Vec<Diversion> {
+pub(super) fn diversions(invite: &Message, read_number: impl Fn(&Uri) -> String) -> Vec<Diversion> {
     let hidden = invite.headers(HeaderName::Privacy).any(hides_history);
     let entry = |address: &NameAddr, reason: String, private: bool| Diversion {
-        number: number_of(address.uri()),
+        number: read_number(address.uri()),
         reason,
         private: private || hidden,
     };

@@ -2,6 +2,7 @@
 
 use super::diversions::{Diversion, diversions};
 use super::elin::ElinFacts;
+use super::extension::{extension_of, number_in_teams};
 use super::hidden::is_nobody;
 use super::voucher::{Vouched, Voucher};
 use crate::carrier::read_number;
@@ -30,6 +31,9 @@ pub struct Facts {
     pub origin: Origin,
     /// User part of the Request-URI, or the number of a `tel:` URI; parameters of the user part cut off.
     pub dialled: String,
+    /// The extension that was dialled behind it (RFC 3966 §5.3).
+    #[serde(default)]
+    pub extension: Option<String>,
     /// Host of the Request-URI, empty for `tel:`.
     pub host: String,
     pub caller: Caller,
@@ -54,25 +58,37 @@ pub(super) const MAX_DIGITS: usize = 32;
 impl Facts {
     /// Reads the facts of an INVITE; `believe` names the header that the trunk's policy takes the caller from.
     pub fn read(origin: Origin, invite: &Message, believe: CallerHeader) -> Facts {
+        Facts::read_with(number_of, origin, invite, believe)
+    }
+
+    /// `read_number`: the number that the URI of somebody who calls or has diverted names.
+    fn read_with(
+        read_number: impl Fn(&Uri) -> String,
+        origin: Origin,
+        invite: &Message,
+        believe: CallerHeader,
+    ) -> Facts {
         let uri = invite.uri();
         Facts {
             origin,
             dialled: uri.as_ref().map(number_of).unwrap_or_default(),
             host: uri.as_ref().map(|uri| uri.host().to_owned()).unwrap_or_default(),
-            caller: Caller::read(invite, believe),
+            extension: uri.as_ref().and_then(extension_of),
+            caller: Caller::read(invite, believe, &read_number),
             colleague: None,
-            diversions: diversions(invite),
+            diversions: diversions(invite, read_number),
             vouched: Vouched::default(),
             elin: ElinFacts::None,
         }
     }
 
-    /// The facts of a call from Teams. On a trunk with ForwardPai every call bears `Privacy: id` and may hide From, whoever
+    /// The facts of a call from Teams, which may have numbers in another form (TEAMS-040). On a trunk with ForwardPai every call bears `Privacy: id` and may hide From, whoever
     /// calls, so that neither asks for anything: the asserted number counts where it is the tenant's (TEAMS-049).
     pub fn from_teams(config: &Config, invite: &Message) -> Facts {
-        let mut facts = Facts::read(Origin::Teams, invite, CallerHeader::From);
-        let tenant = config.tenant_by_host(&facts.host);
-        facts.caller.read_assigned(tenant.map(AsRef::as_ref), invite);
+        let uri = invite.uri();
+        let tenant = uri.as_ref().and_then(|uri| config.tenant_by_host(uri.host()));
+        let read_number = |uri: &Uri| number_in_teams(tenant.map(AsRef::as_ref), uri);
+        let mut facts = Facts::read_with(read_number, Origin::Teams, invite, CallerHeader::From);
         let tenant = tenant.filter(|tenant| tenant.forward_pai);
         let owner = |number: &str| E164::parse(number).ok().and_then(|number| config.number(number));
         let is_its = |number: &&String| {
@@ -83,7 +99,7 @@ impl Facts {
             if facts.caller.number.is_empty() {
                 facts.caller.number.clone_from(asserted);
                 facts.caller.claimed = Some(Claimed::default());
-                facts.caller.display = Caller::asserted(invite).and_then(|(_, display)| display);
+                facts.caller.display = Caller::asserted(invite, &read_number).and_then(|(_, display)| display);
             }
             facts.caller.private = false;
         }
@@ -150,29 +166,13 @@ impl Facts {
 }
 
 impl Caller {
-    /// A number that Teams has in another form becomes the one that it stands for (TEAMS-040).
-    fn read_assigned(&mut self, tenant: Option<&Tenant>, invite: &Message) {
-        let number = |address: &NameAddr| {
-            let number = tenant?.number_assigned(&plain_user(address.uri().user()?))?;
-            Some(number.to_string())
-        };
-        if let Some(own) = invite.from().ok().and_then(|from| number(&from)) {
-            self.number = own;
-            self.claimed = None;
-        }
-        let mut asserted = invite.addresses(HeaderName::PAssertedIdentity).flatten();
-        if let Some(own) = asserted.find_map(|address| number(&address)) {
-            self.asserted = Some(own);
-        }
-    }
-
-    fn read(invite: &Message, believe: CallerHeader) -> Caller {
+    fn read(invite: &Message, believe: CallerHeader, read_number: &impl Fn(&Uri) -> String) -> Caller {
         let from = invite.from().ok();
         let anonymous = from.as_ref().is_some_and(|from| {
             from.uri().host().eq_ignore_ascii_case("anonymous.invalid")
                 || from.uri().user().is_some_and(|user| is_nobody(&plain_user(user)))
         });
-        let asserted = Caller::asserted(invite);
+        let asserted = Caller::asserted(invite, read_number);
         let privacy = invite.headers(HeaderName::Privacy).any(|value| {
             value
                 .split([';', ','])
@@ -181,7 +181,7 @@ impl Caller {
         let from_number = from
             .as_ref()
             .filter(|_| !anonymous)
-            .map(|from| number_of(from.uri()))
+            .map(|from| read_number(from.uri()))
             .unwrap_or_default();
         let from_display = from
             .as_ref()
@@ -227,11 +227,20 @@ impl Caller {
     /// The number and the name of P-Asserted-Identity. Two values may stand there: a telephone number and a user's address;
     /// the number counts (TEAMS-049). The two are one identity (RFC 3325 §9.1), so that a name at either is its name, unless
     /// they are of two numbers.
-    fn asserted(invite: &Message) -> Option<(String, Option<String>)> {
+    fn asserted(invite: &Message, read_number: &impl Fn(&Uri) -> String) -> Option<(String, Option<String>)> {
         let values: Vec<NameAddr> = invite.addresses(HeaderName::PAssertedIdentity).flatten().collect();
-        let number_in = |address: &NameAddr| Some(number_of(address.uri())).filter(|number| is_number(number));
-        let mut numbers = values.iter().rev();
-        let (number, counts) = numbers.find_map(|address| Some((number_in(address)?, address)))?;
+        let number_in = |address: &NameAddr| Some(read_number(address.uri())).filter(|number| is_number(number));
+        let mut numbers = values
+            .iter()
+            .rev()
+            .filter_map(|address| Some((number_in(address)?, address)));
+        let last = numbers.next()?;
+        // One that its user alone has says more than the main number that stands beside it.
+        let is_own = |(number, address): &(String, &NameAddr)| *number != number_of(address.uri());
+        let (number, counts) = match is_own(&last) {
+            true => last,
+            false => numbers.find(is_own).unwrap_or(last),
+        };
         let own = || name_in(counts.display());
         let name = match values.as_slice() {
             [one, other] if (one.uri().scheme() == Scheme::Tel) != (other.uri().scheme() == Scheme::Tel) => {

@@ -4,6 +4,7 @@
 use super::decide::{Callee, Decision, Target, emergency, is_dial_string, is_emergency, reads_as_another, trace_teams};
 use super::destinations::may_reach;
 use super::elin::Elin;
+use super::extension::number_called;
 use super::facts::Facts;
 use super::home_carrier;
 use super::refusal::Refusal;
@@ -55,6 +56,10 @@ pub(super) fn from_user(
     }
     let callee = read_callee(config, tenant, &facts.dialled, trace)
         .ok_or_else(|| unreadable(&facts.dialled, realm.name.as_str()))?;
+    let callee = match callee {
+        Callee::Number(number) => Callee::Number(number_called(config, Some(tenant), facts, number, trace)),
+        code => code,
+    };
     let own = match &callee {
         Callee::Number(number) => config.number(*number).filter(|(owner, _)| owner.id == tenant.id),
         Callee::Code(_) => None,
@@ -282,6 +287,7 @@ may_call = []
                 name: UserName::parse(user).expect("a name"),
             },
             dialled: dialled.into(),
+            extension: None,
             host: "sip.contoso.example".into(),
             caller: Caller::default(),
             colleague: None,
@@ -378,6 +384,7 @@ may_call = []
                 name: UserName::parse("joe").expect("a name"),
             },
             dialled: dialled.into(),
+            extension: None,
             host: "sip.contoso.example".into(),
             caller: Caller::default(),
             colleague: None,
@@ -455,6 +462,7 @@ may_call = []
             let facts = Facts {
                 origin,
                 dialled: "+14255550150".into(),
+                extension: None,
                 host: host.into(),
                 caller: Caller {
                     number: "+14255550101".into(),

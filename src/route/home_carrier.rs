@@ -101,6 +101,7 @@ gateways = [{ host = "192.0.2.99" }]
         let facts = Facts {
             origin,
             dialled: dialled.into(),
+            extension: None,
             host: host.into(),
             caller: Caller {
                 number: caller.into(),

@@ -8,6 +8,7 @@ mod decide;
 mod destinations;
 mod diversions;
 mod elin;
+mod extension;
 mod facts;
 mod from_user;
 mod hidden;

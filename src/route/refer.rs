@@ -4,6 +4,7 @@
 
 use super::decide::{Decision, Target, decide, is_emergency, name_for_teams};
 use super::elin::ElinFacts;
+use super::extension::extension_of;
 use super::facts::{Caller, Facts, Origin, number_of};
 use super::refusal::Refusal;
 use super::trace::Trace;
@@ -171,6 +172,7 @@ pub fn decide_refer(
     let facts = Facts {
         origin: referrer.origin.clone(),
         dialled,
+        extension: extension_of(target),
         host: target.host().to_owned(),
         caller: shown(referrer.stays),
         colleague: None,

@@ -38,6 +38,7 @@ fn a_number_that_teams_asserts_is_believed_where_it_is_the_tenants() {
     let believed = |number: &str, asserted: &str, dialled: &str| {
         let facts = Facts {
             dialled: dialled.into(),
+            extension: None,
             host: "contoso.sbc1.example.net".into(),
             caller: Caller {
                 number: number.into(),
@@ -70,6 +71,7 @@ fn route(origin: Origin, host: &str, caller: &str, dialled: &str) -> Result<Deci
     let facts = Facts {
         origin,
         dialled: dialled.into(),
+        extension: None,
         host: host.into(),
         caller: Caller {
             number: caller.into(),
@@ -157,6 +159,7 @@ fn a_carrier_that_serves_people_may_call_emergency_numbers_by_another_carrier() 
             Config::from_toml_strs(&machine, &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
         let facts = Facts {
             dialled: "112".into(),
+            extension: None,
             host: "192.0.2.10".into(),
             caller: Caller {
                 number: "+14255550100".into(),
@@ -198,6 +201,7 @@ fn teams_052_forwardings_in_a_circle_are_refused_from_either_side() {
         let facts = Facts {
             origin,
             dialled: dialled.into(),
+            extension: None,
             host: "contoso.sbc1.example.net".into(),
             caller: Caller::default(),
             colleague: None,
@@ -227,6 +231,7 @@ fn teams_109_calls_reach_the_destinations_of_the_tenant_its_own_numbers_and_help
         let facts = Facts {
             origin: Origin::Teams,
             dialled: dialled.into(),
+            extension: None,
             host: "contoso.sbc1.example.net".into(),
             caller: Caller {
                 number: "+14255550100".into(),
@@ -373,5 +378,113 @@ fn teams_040_a_number_that_teams_has_with_an_extension_is_called_and_shown() {
     assert_eq!(
         decide(&config, &facts).0.map_err(|refusal| refusal.status).err(),
         Some(403)
+    );
+}
+
+#[test]
+fn teams_040_an_extension_is_read_wherever_teams_names_somebody() {
+    let numbers = "\n[[numbers]]\nnumber = \"+12065550200\"\nassigned = \"+12065550100;ext=200\"\n\
+        [[numbers]]\nnumber = \"+12065550100\"\n";
+    let tenants = [("contoso", &*format!("{CONTOSO}{numbers}"))];
+    let config = Config::from_toml_strs(&machine(CARRIERS), &tenants).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let facts = |dialled: &str, headers: &str| {
+        let text = format!(
+            "INVITE sip:{dialled}@contoso.sbc1.example.net:5061 SIP/2.0\r\nVia: SIP/2.0/TLS 192.0.2.10:5061;branch=z9hG4bK7\r\n\
+             {headers}\r\nTo: <sip:{dialled}@contoso.sbc1.example.net>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n\
+             Content-Length: 0\r\n\r\n"
+        );
+        Facts::from_teams(&config, &Message::parse(text.into_bytes().into()).expect("an INVITE"))
+    };
+    let anonymous = "From: <sip:anonymous@anonymous.invalid>;tag=1\r\nPrivacy: id\r\nP-Asserted-Identity: ";
+    let another = "From: <sip:+441632960001@x.example>;tag=1\r\n";
+    let sip = "sip:+12065550100;ext=200@sip.pstnhub.microsoft.com;user=phone";
+    for headers in [
+        format!("From: <{sip}>;tag=1"),
+        "From: <tel:+12065550100;ext=200>;tag=1".to_owned(),
+        "From: <tel:+1-206-555-0100;phone-context=x;EXT=2-00>;tag=1".to_owned(),
+        "From: <sip:+12065550100;EXT=200@x.example>;tag=1".to_owned(),
+        format!("{anonymous}<tel:+12065550100;ext=200>"),
+        format!("{anonymous}<tel:+12065550100;ext=200>,<sip:bo@contoso.example>"),
+        format!("{anonymous}<{sip}>,<tel:+12065550100>"),
+        format!(
+            "{another}History-Info: <{sip}?Reason=SIP%3Bcause%3D302>;index=1,<sip:+441632960002@x.example>;index=1.1"
+        ),
+        format!("{another}Referred-By: <{sip}>"),
+        format!("{another}Diversion: <tel:+12065550100;ext=200>"),
+    ] {
+        for dialled in ["+441632960002", "112"] {
+            let facts = facts(dialled, &headers);
+            let diverted = facts.diversions.last().map(|diversion| diversion.number.as_str());
+            let own = match facts.caller.number.as_str() {
+                "" => facts.caller.asserted.as_deref(),
+                "+441632960001" => diverted,
+                number => Some(number),
+            };
+            assert_eq!(own, Some("+12065550200"), "{headers}");
+            assert!(decide(&config, &facts).0.is_ok(), "{headers}");
+        }
+    }
+    // The main number, and an extension that nobody has here.
+    for user in [
+        "+12065550100",
+        "+12065550100;ext=201",
+        "+12065550100;ext=",
+        "+12065550100;x=ext=200",
+    ] {
+        let facts = facts("+441632960002", &format!("From: <sip:{user}@x.example>;tag=1"));
+        assert_eq!(facts.caller.number, "+12065550100", "{user}");
+    }
+}
+
+#[test]
+fn an_extension_that_is_dialled_reaches_the_number_that_teams_has_so() {
+    let numbers = "\n[[numbers]]\nnumber = \"+12065550200\"\nassigned = \"+12065550100;ext=200\"\n";
+    let main = "[[numbers]]\nnumber = \"+12065550100\"\n";
+    let of = |main: &str, others: &str| {
+        let tenants = [
+            ("contoso", &*format!("{CONTOSO}{numbers}{main}")),
+            (
+                "fabrikam",
+                &*format!("domains = [\"fabrikam.example\"]\nlabel = \"fabrikam\"\ncarriers = [\"north\"]\n{others}"),
+            ),
+        ];
+        Config::from_toml_strs(&machine(CARRIERS), &tenants).unwrap_or_else(|wrong| panic!("{wrong}"))
+    };
+    let called = |config: &Config, user: &str| {
+        let text = format!(
+            "INVITE sip:{user}@192.0.2.10 SIP/2.0\r\nVia: SIP/2.0/UDP 203.0.113.2;branch=z9hG4bK7\r\n\
+             From: <sip:+441632960001@203.0.113.2>;tag=1\r\nTo: <sip:{user}@192.0.2.10>\r\nCall-ID: c\r\n\
+             CSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+        );
+        let invite = Message::parse(text.into_bytes().into()).expect("an INVITE");
+        let north = Origin::Carrier(CarrierId::parse("north").expect("an id"));
+        let (decision, trace) = decide(config, &Facts::read(north, &invite, CallerHeader::From));
+        let passed_over = trace.0.iter().any(|step| step.outcome.ends_with("passed over"));
+        let number = decision.map(|decision| match decision.target {
+            Target::Teams { number, .. } => number.to_string(),
+            other => panic!("{other:?}"),
+        });
+        (number.map_err(|refusal| refusal.status), passed_over)
+    };
+    let number = |number: &str| Ok(number.to_owned());
+    let shared = of(main, "");
+    for (user, expected) in [
+        ("+12065550100;ext=200", (number("+12065550200"), false)),
+        ("+12065550100;EXT=200", (number("+12065550200"), false)),
+        ("+12065550100;ext=201", (number("+12065550100"), true)),
+        ("+12065550100", (number("+12065550100"), false)),
+    ] {
+        assert_eq!(called(&shared, user), expected, "{user}");
+    }
+    assert_eq!(
+        called(&of("", ""), "+12065550100;ext=200"),
+        (number("+12065550200"), false)
+    );
+    assert_eq!(called(&of("", ""), "+12065550100;ext=201"), (Err(404), true));
+    // Whose the main number is, whose its extensions are.
+    let elsewhere = of("", main);
+    assert_eq!(
+        called(&elsewhere, "+12065550100;ext=200"),
+        (number("+12065550100"), true)
     );
 }

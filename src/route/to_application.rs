@@ -117,6 +117,7 @@ hook = "wss://app.contoso.example/outgoing"
         let facts = Facts {
             origin,
             dialled: dialled.into(),
+            extension: None,
             host: "contoso.sbc1.example.net".into(),
             caller: Caller {
                 number: caller.into(),

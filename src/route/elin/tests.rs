@@ -62,6 +62,7 @@ fn facts(origin: Origin, from: &str, to: &str, elin: ElinFacts) -> Facts {
     Facts {
         origin,
         dialled: to.into(),
+        extension: None,
         host: "contoso.sbc1.example.net".into(),
         caller: Caller {
             number: from.into(),
