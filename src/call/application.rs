@@ -166,6 +166,9 @@ pub struct Line {
     /// Of a destination that is screened, where its verbs have said so: all else speaks as the call does.
     #[serde(default)]
     pub(super) speaking: Option<Box<Speaking>>,
+    /// Of a destination that is screened, where a redirect of its own has led its verbs: paths belong to that server.
+    #[serde(default)]
+    pub(super) server: Option<Box<Hook>>,
 }
 
 /// How a say verb speaks that says nothing of that.
@@ -198,6 +201,7 @@ impl Line {
             begun: false,
             doing: None,
             speaking: None,
+            server: None,
         }
     }
 }

@@ -30,6 +30,9 @@ impl App {
         let leads =
             matches!(why, Why::Redirect | Why::Replace) && leg == LegIndex::CALLER && !hook.url.starts_with('/');
         let begins = matches!(why, Why::First | Why::Fallback | Why::Adulting);
+        // Over the session of an application nobody moves.
+        let there = !(self.terms.hook.is_websocket() && hook.is_websocket());
+        let screens_on = why == Why::Redirect && leg != LegIndex::CALLER && !hook.url.starts_with('/') && there;
         // One session lasts until it is closed, or the application goes on at another server.
         let elsewhere = |session: &Hook| !same_origin(&session.url, &hook.url);
         let course = match &self.session {
@@ -46,7 +49,7 @@ impl App {
             course,
             opens: opens.then(|| hook.clone()),
             // Who stands in for a server that has failed is the application's from then on.
-            moves: (leads || why == Why::Fallback).then(|| hook.clone()),
+            moves: (leads || screens_on || why == Why::Fallback).then(|| hook.clone()),
         });
         course
     }
@@ -92,6 +95,7 @@ impl Call {
     /// Asks something that no line waits for; the number of the question.
     pub(super) fn ask_aside(&mut self, leg: LegIndex, why: Why, hook: Hook, properties: Properties) -> u32 {
         let number = self.next_number();
+        let hook = self.hook_of_line(leg, hook);
         let Some(app) = &mut self.app else { return number };
         let course = app.wait_for(number, leg, why, &hook);
         self.effects.push(Effect::Ask {
@@ -127,7 +131,7 @@ impl Call {
         self.effects.push(Effect::Notify {
             leg,
             kind: Kind::VerbHook,
-            hook: hook.clone(),
+            hook: self.hook_of_line(leg, hook.clone()),
             properties,
         });
     }
@@ -197,7 +201,7 @@ impl Call {
             }
             (Why::First | Why::Fallback, Err(detail)) => self.first_failed(asked.why, detail, now),
             (Why::First | Why::Fallback | Why::Redirect, Ok(reply)) => {
-                self.application_moved(asked.moves);
+                self.line_moved(asked.leg, asked.moves);
                 self.replace_verbs(asked.leg, reply.verbs, now);
             }
             (Why::Action, Ok(reply)) if !reply.verbs.is_empty() => self.replace_verbs(asked.leg, reply.verbs, now),

@@ -1,14 +1,56 @@
 //! An application that goes on at another server: where a redirect leads once it has answered. Relative URLs belong there
-//! from then on, credentials stay behind, and so does a WebSocket to the server that it came from.
+//! from then on, credentials stay behind, and so does a WebSocket to the server that it came from. What screens a destination
+//! goes by itself.
 
 use super::application::App;
 use super::event::Effect;
+use super::id::LegIndex;
 use super::value::Call;
 use crate::app::outbound::HookUrl;
 use crate::app::verb::Hook;
 use std::sync::Arc;
 
 impl Call {
+    /// What a redirect of a line named has answered.
+    pub(super) fn line_moved(&mut self, leg: LegIndex, hook: Option<Hook>) {
+        if leg == LegIndex::CALLER {
+            return self.application_moved(hook);
+        }
+        let Some((app, hook)) = self.app.as_ref().zip(hook) else {
+            return;
+        };
+        let server = app.with_credentials(hook);
+        if let Some(line) = self.line_mut(leg) {
+            line.server = Some(Box::new(server));
+        }
+    }
+
+    /// A hook as the verbs of a line name it: for a screening that has moved, at its own server.
+    pub(super) fn hook_of_line(&self, leg: LegIndex, hook: Hook) -> Hook {
+        let Some(server) = self.line(leg).and_then(|line| line.server.as_deref()) else {
+            return hook;
+        };
+        let Ok(url) = HookUrl::parse(&server.url, None).and_then(|base| base.absolute(&hook.url)) else {
+            return hook;
+        };
+        let own = server.credentials.clone().filter(|_| same_origin(&url, &server.url));
+        Hook {
+            credentials: hook.credentials.or(own),
+            url,
+            ..hook
+        }
+    }
+
+    /// The same for a sound.
+    pub(super) fn sound_of_line(&self, leg: LegIndex, sound: String) -> String {
+        let server = self.line(leg).and_then(|line| line.server.as_deref());
+        let Some(server) = server.filter(|_| sound.starts_with('/')) else {
+            return sound;
+        };
+        let there = HookUrl::parse(&server.url, None).and_then(|base| HookUrl::parse(&sound, Some(&base)));
+        there.map_or(sound, |there| there.over_http().as_str().to_owned())
+    }
+
     /// The application's own hook is this one now.
     pub(super) fn application_moved(&mut self, hook: Option<Hook>) {
         let (Some(app), Some(hook)) = (&mut self.app, hook) else {

@@ -197,10 +197,15 @@ impl Call {
             fresh: say.fresh || usual.fresh,
         };
         let sources = |text: &String| match verb::is_sound(text) {
-            true => vec![Source::Url(text.trim().to_owned())],
+            true => vec![Source::Url(self.sound_of_line(leg, text.trim().to_owned()))],
             false => passages(text).into_iter().map(spoken).collect(),
         };
         say.text.iter().flat_map(sources).collect()
+    }
+
+    fn sounds_of_line(&self, leg: LegIndex, urls: Vec<String>) -> Vec<Source> {
+        let urls = urls.into_iter().map(|url| self.sound_of_line(leg, url));
+        urls.map(Source::Url).collect()
     }
 
     fn play_verb(&mut self, leg: LegIndex, play: verb::Play, now: Moment) {
@@ -212,7 +217,7 @@ impl Call {
         };
         match (self.ready_for(leg, beginning, now), &play.action_hook) {
             (Ready::Yes, _) => {
-                let all = play.urls.into_iter().map(Source::Url).collect();
+                let all = self.sounds_of_line(leg, play.urls);
                 let playback = Playback::new(all, play.times)
                     .seeking(play.seek)
                     .until(play.limit.map(|limit| now + limit))
@@ -256,7 +261,7 @@ impl Call {
             .as_ref()
             .map(|say| Playback::new(self.speech(leg, say), say.times).telling("say", None, say.id.clone()));
         let play = gather.play.as_ref().map(|play| {
-            let all = play.urls.iter().cloned().map(Source::Url).collect();
+            let all = self.sounds_of_line(leg, play.urls.clone());
             Playback::new(all, play.times)
                 .seeking(play.seek)
                 .telling("play", None, play.id.clone())

@@ -4,7 +4,8 @@ use super::application::{dial, hook, to_application};
 use super::messages::reply;
 use super::rig::Rig;
 use crate::app::payload::{Kind, Status};
-use crate::call::{Effect, LegIndex, Phase, Wish};
+use crate::app::verb::Hook;
+use crate::call::{Effect, LegIndex, Phase, Source, Wish};
 use crate::sip::Method;
 use crate::sip::message::HeaderName;
 use serde_json::json;
@@ -400,6 +401,59 @@ fn the_screening_is_no_part_of_what_the_two_talked() {
         (&json!("completed"), &json!(5))
     );
     assert_eq!(result["dial_targets"][0]["duration"], 25);
+    rig.answer(&json!([]));
+    rig.finish();
+}
+
+/// The hooks that were asked on a leg.
+fn asked(rig: &Rig, leg: LegIndex) -> Vec<Hook> {
+    let question = |effect: &Effect| match effect {
+        Effect::Ask { leg: of, hook, .. } if *of == leg => Some(hook.clone()),
+        _ => None,
+    };
+    rig.wishes.iter().filter_map(question).collect()
+}
+
+#[test]
+fn a_screening_moves_to_where_its_redirect_leads_and_nobody_else_does() {
+    let (mut rig, [first, second]) = two_screened();
+    let there = json!({ "url": "https://b.example/x", "username": "app", "password": "word" });
+    let away = json!([{ "verb": "redirect", "actionHook": there }]);
+    answer_on(&mut rig, first.leg, &away);
+    answer_on(
+        &mut rig,
+        second.leg,
+        &json!([{ "verb": "redirect", "actionHook": "/g" }]),
+    );
+    let prompt =
+        json!([{ "verb": "say", "text": "/hello.wav" }, { "verb": "play", "url": "/p.wav", "actionHook": "/g" }]);
+    answer_on(&mut rig, first.leg, &prompt);
+    while rig.last_question().leg != first.leg {
+        rig.sound_ends();
+    }
+    let sounds: Vec<_> = rig.sounds().into_iter().map(|(.., sound)| sound.source).collect();
+    assert!(
+        sounds.contains(&Source::Url("https://b.example/p.wav".into())),
+        "{sounds:?}"
+    );
+    let last = asked(&rig, first.leg).pop().expect("a question");
+    assert_eq!(last.url, "https://b.example/g");
+    assert_eq!(last.credentials.map(|(user, _)| user).as_deref(), Some("app"));
+    // Elsewhere its credentials are nobody's business.
+    let on = json!([{ "verb": "redirect", "actionHook": "https://c.example/x" }]);
+    answer_on(&mut rig, first.leg, &on);
+    assert_eq!(asked(&rig, first.leg).pop(), Some(hook("https://c.example/x")));
+    answer_on(
+        &mut rig,
+        first.leg,
+        &json!([{ "verb": "redirect", "actionHook": "/g" }]),
+    );
+    assert_eq!(asked(&rig, first.leg).pop(), Some(hook("https://c.example/g")));
+    assert_eq!(asked(&rig, second.leg).pop(), Some(hook("/g")));
+    answer_on(&mut rig, first.leg, &json!([{ "verb": "hangup" }]));
+    answer_on(&mut rig, second.leg, &json!([{ "verb": "hangup" }]));
+    assert_eq!(rig.last_question().url, "/done", "the call has not moved");
+    assert!(!rig.wishes.iter().any(|effect| matches!(effect, Effect::Moved { .. })));
     rig.answer(&json!([]));
     rig.finish();
 }
