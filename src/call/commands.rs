@@ -78,9 +78,10 @@ impl Call {
             Wish::Verbs { append: true, .. } if self.line(leg).is_none() => {
                 self.tell_error("redirect", "this leg runs no verbs that these could follow");
             }
-            // A callee without verbs of its own becomes a call of its own, once the caller talks to it.
-            Wish::Redirect(hook) if self.has_no_line(leg) => self.part_leg(leg, Onward::Hook(hook), now),
-            Wish::Verbs { verbs, append: false } if self.has_no_line(leg) => {
+            // A callee becomes a call of its own, once the caller talks to it. What screens it until then decides whether it
+            // gets the caller: other verbs would let it through.
+            Wish::Redirect(hook) if leg != LegIndex::CALLER => self.part_leg(leg, Onward::Hook(hook), now),
+            Wish::Verbs { verbs, append: false } if leg != LegIndex::CALLER => {
                 self.part_leg(leg, Onward::Verbs(verbs), now);
             }
             Wish::Verbs { verbs, append: true } => self.append_verbs(leg, verbs, now),
@@ -130,13 +131,17 @@ impl Call {
         }
     }
 
-    fn has_no_line(&self, leg: LegIndex) -> bool {
-        leg != LegIndex::CALLER && self.line(leg).is_none()
-    }
-
     fn part_leg(&mut self, leg: LegIndex, onward: Onward, now: Moment) {
         match self.winner == Some(leg) && self.bridged.is_some() {
             true => self.part(None, onward, now),
+            false if self.line(leg).is_some() => {
+                self.tell_bad_answer(
+                    leg,
+                    "redirect",
+                    "this leg is screened: the caller does not talk to it yet",
+                    now,
+                );
+            }
             false => self.tell_bad_answer(leg, "redirect", "this leg has not answered, or is gone", now),
         }
     }

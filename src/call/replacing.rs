@@ -74,8 +74,6 @@ impl Call {
                 self.abandon_dial(leg, now);
                 self.replace_verbs(leg, reply.verbs, now);
             }
-            // What decides whether somebody is let through was not heard to its end.
-            Err(detail) if leg != LegIndex::CALLER => self.confirmation_failed(leg, &detail, now),
             Err(detail) => {
                 self.tell_bad_answer(leg, "call_hook", &detail, now);
                 if self.ends_alone(now) {

@@ -105,43 +105,8 @@ async fn events_of_a_connected_application_are_led_to_no_other_socket() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_two_things_reaches_a_busy_call_as_a_whole() {
     let rest = Rest::start(|_| Reply::Json(200, json!([]))).await;
-    let node = &rest.lab.running.node;
-    let facts = CallFacts {
-        direction: Direction::Placed,
-        tenant: "contoso".into(),
-        carrier: None,
-        from: OWN.into(),
-        to: USER.into(),
-        emergency: false,
-        elin: None,
-        began_unix_ms: 0,
-        trace: Vec::new(),
-    };
-    // Room for one event more, beside what is left to events that come once.
-    let (mailbox, mut events) = mpsc::channel(129);
-    let call = LiveCall::new(CallId::from_random(7), node.clock.now(), facts, mailbox);
     let call_sid = CallSid::from_random(7);
-    assert!(node.calls.add(call.clone()));
-    node.calls.publish(
-        &call,
-        CallStatus {
-            phase: Phase::Answered,
-            answered: None,
-            ended: None,
-            emergency: false,
-            peer: None,
-            talkers: Vec::new(),
-            transfer: None,
-            bridged: None,
-            lines: vec![LineStatus {
-                call_sid,
-                status: Status::InProgress,
-                properties: Properties::new(),
-            }],
-            past: Vec::new(),
-            terms: None,
-        },
-    );
+    let (call, mut events) = live(&rest, &[call_sid]);
     let path = format!("{}/{call_sid}", rest.calls());
     let change = json!({ "whisper": { "verb": "play", "url": "a.wav" }, "mute_status": "mute" });
     assert_eq!(rest.ask("PUT", &path, change.clone()).await.0, 202);
@@ -160,8 +125,76 @@ async fn a_change_of_two_things_reaches_a_busy_call_as_a_whole() {
     assert_eq!(rest.ask("PUT", &path, change.clone()).await.0, 202);
     assert_eq!(rest.ask("PUT", &path, change).await.0, 429, "nothing of it");
     assert_eq!(events.len(), 1);
-    node.calls.remove(call.id);
+    rest.lab.running.node.calls.remove(call.id);
     rest.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callee_that_is_screened_gets_no_other_application() {
+    let rest = Rest::start(|_| Reply::Json(200, json!([]))).await;
+    let [caller, screened] = [7, 8].map(CallSid::from_random);
+    let (call, events) = live(&rest, &[caller, screened]);
+    let path = format!("{}/{screened}", rest.calls());
+    let hook = rest.server.url("/incoming");
+    for (change, why) in [
+        (
+            json!({ "call_hook": hook }),
+            "call_hook: this leg is screened: the caller does not talk to it yet",
+        ),
+        (
+            json!({ "child_call_hook": hook }),
+            "child_call_hook: the caller talks to no callee",
+        ),
+    ] {
+        let (status, told) = rest.ask("PUT", &path, change).await;
+        assert_eq!((status, told["msg"].as_str()), (422, Some(why)));
+    }
+    assert!(events.is_empty());
+    rest.lab.running.node.calls.remove(call.id);
+    rest.close().await;
+}
+
+/// A call that lives in the directory alone, with these legs that have answered, and what it would hear of. Nobody in it is
+/// bridged.
+fn live(rest: &Rest, legs: &[CallSid]) -> (LiveCall, mpsc::Receiver<Box<Event>>) {
+    let node = &rest.lab.running.node;
+    let facts = CallFacts {
+        direction: Direction::Placed,
+        tenant: "contoso".into(),
+        carrier: None,
+        from: OWN.into(),
+        to: USER.into(),
+        emergency: false,
+        elin: None,
+        began_unix_ms: 0,
+        trace: Vec::new(),
+    };
+    // Room for one event more, beside what is left to events that come once.
+    let (mailbox, events) = mpsc::channel(129);
+    let call = LiveCall::new(CallId::from_random(7), node.clock.now(), facts, mailbox);
+    assert!(node.calls.add(call.clone()));
+    let line = |call_sid: &CallSid| LineStatus {
+        call_sid: *call_sid,
+        status: Status::InProgress,
+        properties: Properties::new(),
+    };
+    node.calls.publish(
+        &call,
+        CallStatus {
+            phase: Phase::Answered,
+            answered: None,
+            ended: None,
+            emergency: false,
+            peer: None,
+            talkers: Vec::new(),
+            transfer: None,
+            bridged: None,
+            lines: legs.iter().map(line).collect(),
+            past: Vec::new(),
+            terms: None,
+        },
+    );
+    (call, events)
 }
 
 #[tokio::test(flavor = "multi_thread")]

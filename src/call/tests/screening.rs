@@ -3,9 +3,11 @@
 use super::application::{dial, hook, to_application};
 use super::messages::reply;
 use super::rig::Rig;
+use crate::app::command::Onward;
 use crate::app::payload::{Kind, Status};
+use crate::app::sid::CallSid;
 use crate::app::verb::Hook;
-use crate::call::{Effect, LegIndex, Phase, Source, Wish};
+use crate::call::{Command, Effect, LegIndex, Phase, Source, Wish};
 use crate::sip::Method;
 use crate::sip::message::HeaderName;
 use serde_json::json;
@@ -455,5 +457,49 @@ fn a_screening_moves_to_where_its_redirect_leads_and_nobody_else_does() {
     assert_eq!(rig.last_question().url, "/done", "the call has not moved");
     assert!(!rig.wishes.iter().any(|effect| matches!(effect, Effect::Moved { .. })));
     rig.answer(&json!([]));
+    rig.finish();
+}
+
+/// They would let the destination through without what it is asked for.
+#[test]
+fn other_verbs_for_a_leg_that_is_screened_are_refused_and_the_screening_goes_on() {
+    let (mut rig, [first, _]) = two_screened();
+    answer_on(
+        &mut rig,
+        first.leg,
+        &json!([{ "verb": "pause", "length": 9 }, { "verb": "hangup" }]),
+    );
+    let confirmed = rig.questions();
+    let confirmed = confirmed.iter().find(|question| question.leg == first.leg);
+    let sid = confirmed
+        .and_then(|question| question.properties["call_sid"].as_str())
+        .unwrap_or_default();
+    let leg = CallSid::parse(sid);
+    let verbs = super::application::verbs(&json!([{ "verb": "pause", "length": 1 }]));
+    for (wish, name) in [
+        (Wish::Redirect(hook("/other")), "redirect"),
+        (Wish::Verbs { verbs, append: false }, "redirect"),
+        (
+            Wish::Part {
+                parent: None,
+                child: Onward::Hook(hook("/other")),
+            },
+            "child_call_hook",
+        ),
+    ] {
+        rig.step(crate::call::Event::Command(Box::new(Command {
+            leg,
+            wish,
+            reply: None,
+        })));
+        let told = rig.told(Kind::CallStatus).pop().expect("an event");
+        assert_eq!(told["error"], name);
+    }
+    assert!(rig.questions().iter().all(|question| question.url != "/other"));
+    rig.wait(Duration::from_secs(2));
+    assert_eq!((rig.bridges, rig.byes(first.leg).len()), (0, 0), "it is screened still");
+    rig.wait(Duration::from_secs(8));
+    assert_eq!((rig.bridges, rig.byes(first.leg).len()), (0, 1));
+    rig.cancel(Rig::first_transaction(), "");
     rig.finish();
 }
