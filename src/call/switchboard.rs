@@ -20,7 +20,7 @@ use crate::dial::targets::{FirstLeg, MOST_STEPS};
 use crate::dial::{DialPlan, LegTerms, allow};
 use crate::guard::Failures;
 use crate::net::shard::{Command, TransactionUser};
-use crate::observe::{Happening, Queue};
+use crate::observe::{Happening, Queue, printable};
 use crate::registrar;
 use crate::route::{self, Decision, Facts, Origin, Refusal, Target, Trace, TraceStep};
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
@@ -198,7 +198,7 @@ impl Switchboard {
                     refusal: &refusal,
                     trace: &trace.0,
                 });
-                commands.push(respond(id, self.refusal(config, &refusal)));
+                commands.push(respond(id, self.refusal(config, sender, &refusal)));
                 return;
             }
         };
@@ -324,7 +324,7 @@ impl Switchboard {
         )
     }
 
-    fn refusal(&self, config: &Config, refusal: &Refusal) -> ResponseDraft {
+    fn refusal(&self, config: &Config, sender: &Sender, refusal: &Refusal) -> ResponseDraft {
         let mut draft = self
             .plain(config, refusal.status)
             .reason(&refusal.phrase)
@@ -335,7 +335,13 @@ impl Switchboard {
         if let Some((name, value)) = &refusal.header {
             draft = draft.header(*name, value);
         }
-        draft
+        // Who registers here is the tenant's own, and is told why. What the node lacks is none of its business.
+        if !matches!(sender, Sender::User { .. }) || refusal.status >= 500 {
+            return draft;
+        }
+        // A name that fits into a header.
+        let why = printable(&refusal.sentence);
+        draft.clone().raw_header("X-Reason", why.as_bytes()).unwrap_or(draft)
     }
 
     pub(super) fn deliver(&self, call: CallId, event: Event) -> Result<(), Undelivered> {

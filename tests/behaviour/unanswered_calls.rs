@@ -191,6 +191,7 @@ async fn an_unknown_number_is_told_so_without_anybody_ringing() {
         ["Q.850;cause=1;text=\"Unallocated number\""],
         "and nothing of what is inside"
     );
+    assert_eq!(ending.x_reason, None);
     lab.close().await;
 }
 

@@ -160,6 +160,11 @@ async fn users_call_each_other_and_the_telephone_network() {
     let (refused, invite) = call(&mut bob, &format!("sip:{OUTSIDE}@{REALM}")).await;
     bob.acknowledge(&invite, &refused).await;
     assert_eq!(refused.status(), Some(403), "bob may call users alone");
+    assert_eq!(
+        refused.header_named("X-Reason"),
+        Some(&*format!("bob@{REALM} may not call telephone numbers")),
+        "and is told so"
+    );
     for (index, written) in ["911", "9-1-1", "(911)", "%39.1.1", "911%20"].iter().enumerate() {
         let (answer, _) = call(&mut bob, &format!("sip:{written}@{REALM}")).await;
         assert_eq!(answer.status(), Some(200), "but emergency numbers always: {written}");
