@@ -57,6 +57,8 @@ const OURS: &[&str] = &[
     "join",
     "identity",
     "y",
+    // Identity-Info.
+    "n",
     "privacy",
     "history-info",
     "diversion",
@@ -88,6 +90,9 @@ const OURS: &[&str] = &[
     // Who may go first in the network (RFC 4412) is not for an application to say.
     "resource-priority",
     "accept-resource-priority",
+    // What ties the legs of a call together (RFC 7989), and what who is on the way can do (RFC 6809).
+    "session-id",
+    "feature-caps",
 ];
 
 /// Families that carry meaning for Teams, the network or the body.
@@ -189,6 +194,9 @@ mod tests {
             ("resource-priority", "wps.0"),
             ("Accept-Resource-Priority", "wps.0"),
             ("Expires", "0"),
+            ("n", "<https://x>"),
+            ("Session-ID", "ab30317f1a784dc48ff824d0d3715d86"),
+            ("Feature-Caps", "*;+g.3gpp.srvcc"),
             ("Ü", "a"),
         ] {
             assert!(check_header(name, value).is_err(), "{name}: {value}");
