@@ -252,6 +252,14 @@ impl Call {
         (flow, vouched): (&Flow, bool),
         now: Moment,
     ) {
+        if matches!(message.method(), Some(Method::Update | Method::Prack))
+            && let Some(early) = self.leg_of_early_dialog(message)
+            && self.comes_from_peer(early, message, (flow, vouched))
+        {
+            // Its dialog is there, if not for good: 481 would end it (RFC 3261 §12.2.1.2).
+            self.answer_plainly(early, transaction, 405);
+            return;
+        }
         let leg = self.leg_of_dialog(message);
         let Some(leg) = leg.filter(|leg| self.comes_from_peer(*leg, message, (flow, vouched))) else {
             self.respond(transaction, ResponseDraft::new(481));
@@ -509,6 +517,16 @@ impl Call {
     pub(super) fn leg_of_dialog(&self, message: &Message) -> Option<LegIndex> {
         let ours = |leg: &&Leg| leg.dialog.as_ref().is_some_and(|dialog| dialog.owns(message));
         self.legs.iter().find(ours).map(|leg| leg.index)
+    }
+
+    /// The leg that has not answered and that a provisional response of the peer has made this dialog with.
+    fn leg_of_early_dialog(&self, message: &Message) -> Option<LegIndex> {
+        let mut ringing = self.legs.iter().filter(|leg| leg.dialog.is_none());
+        let early = |leg: &&Leg| {
+            let dialogs = leg.invite.as_ref().map(|invite| invite.forks.dialogs());
+            dialogs.is_some_and(|dialogs| dialogs.iter().any(|dialog| dialog.owns(message)))
+        };
+        ringing.find(early).map(|leg| leg.index)
     }
 
     pub(super) fn respond(&mut self, transaction: ServerTransactionId, draft: ResponseDraft) {

@@ -2,8 +2,8 @@
 
 use super::application::{dial, to_application};
 use super::messages::reply;
-use super::peers::{carrier_sdp, teams_sdp};
-use super::rig::Rig;
+use super::peers::{carrier_sdp, teams_sdp, with_body};
+use super::rig::{Rig, parse};
 use super::scenario::{Scenario, from_carrier, from_teams};
 use crate::call::{CallNews, Effect, Event, LegIndex, PlayOutcome};
 use crate::sip::message::HeaderName;
@@ -484,4 +484,32 @@ fn a_caller_of_which_nothing_is_known_yet_hears_that_it_waits() {
     assert_eq!(rig.statuses(), [180]);
     rig.cancel(Rig::first_transaction(), "");
     rig.finish();
+}
+
+/// 481 would end a dialog that is there (RFC 3261 §12.2.1.2).
+#[test]
+fn an_update_of_who_rings_is_a_method_that_is_not_taken() {
+    let mut rig = from_teams().begin();
+    let invite = rig.last_invite();
+    let refused = |rig: &mut Rig, cseq: u32, method: &str| {
+        let header = |name| invite.header(name).unwrap_or_default();
+        let text = format!(
+            "{method} sip:us@sbc1.example.net SIP/2.0\r\nVia: SIP/2.0/UDP 203.0.113.2;branch=z9hG4bKp{cseq}\r\n\
+             From: {};tag=callee-tag\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} {method}\r\n",
+            header(HeaderName::To),
+            header(HeaderName::From),
+            invite.message.call_id(),
+        );
+        let flow = rig.flow_of(invite.leg);
+        rig.request_of((flow, false), invite.leg, parse(&with_body(&text, "")));
+        let response = rig.last_response(invite.leg);
+        let allow = response.header(HeaderName::Allow).is_some();
+        (response.message.status().unwrap_or_default(), allow)
+    };
+    assert_eq!(refused(&mut rig, 1, "UPDATE"), (481, false), "nobody has answered");
+    rig.respond(&invite, reply(180));
+    assert_eq!(refused(&mut rig, 2, "UPDATE"), (405, true));
+    assert_eq!(refused(&mut rig, 3, "PRACK"), (405, true));
+    let mut rig = rig.answered();
+    rig.hang_up_and_finish();
 }
