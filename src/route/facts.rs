@@ -82,8 +82,9 @@ impl Facts {
         }
     }
 
-    /// The facts of a call from Teams, which may have numbers in another form (TEAMS-040). On a trunk with ForwardPai every call bears `Privacy: id` and may hide From, whoever
-    /// calls, so that neither asks for anything: the asserted number counts where it is the tenant's (TEAMS-049).
+    /// The facts of a call from Teams, which may have numbers in another form (TEAMS-040). On a trunk with ForwardPai every
+    /// call bears `Privacy: id` and may hide From, whoever calls, so that neither asks for anything: the asserted number counts
+    /// where it is the tenant's (TEAMS-049).
     pub fn from_teams(config: &Config, invite: &Message) -> Facts {
         let uri = invite.uri();
         let tenant = uri.as_ref().and_then(|uri| config.tenant_by_host(uri.host()));
