@@ -46,7 +46,7 @@ pub(super) enum Purpose {
     Refresh,
     /// The peer of `from` offered this, and waits for its answer.
     Asked { from: LegIndex, offer: Vec<u8> },
-    /// Teams had asked, and was answered before this is.
+    /// Somebody had asked, Teams or who holds, and was answered before this is.
     Late,
     /// The same, of a resume: it is answered as open.
     LateResume,
@@ -141,6 +141,11 @@ impl Call {
             before: Some(Box::new(before)),
         });
         true
+    }
+
+    /// Whether this is the re-INVITE of ours that waits for its answer.
+    pub(super) fn is_changed_by(&self, token: Token) -> bool {
+        self.change.as_ref().is_some_and(|change| change.token == token)
     }
 
     /// A response to a re-INVITE of ours.
@@ -293,7 +298,7 @@ impl Call {
         if self.answer_anyhow(&change, now) {
             change.purpose = Purpose::Late;
         } else if matches!(change.purpose, Purpose::Asked { .. }) && !by_teams && is_passing(status) {
-            let held = self.hold_anyhow(&change, status, now);
+            let held = self.hold_anyhow(&change, now);
             let (leg, status) = (change.to, (!change.unsent).then_some(status));
             self.tell(CallNews::ChangePutOff { leg, status, held });
             if held {

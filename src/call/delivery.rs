@@ -24,6 +24,8 @@ pub struct Resolved {
     hops: Result<VecDeque<Hop>, String>,
     /// The call itself decides about the other addresses.
     first_only: bool,
+    /// What its address says of itself counts for all calls: not that of a server that an application named.
+    is_ours: bool,
 }
 
 /// A request whose name is being looked up. Those to one name leave in order, behind the one that waits for it: a BYE
@@ -47,6 +49,7 @@ impl Waiting {
             draft: self.draft,
             hops: found.and_then(|candidates| hops(&self.next, &candidates, self.guard.as_ref())),
             first_only: self.first_only,
+            is_ours: !matches!(self.guard, Some(Guard::Named { .. })),
         }
     }
 }
@@ -86,12 +89,16 @@ impl Queue {
     }
 }
 
+/// Servers that are remembered as busy: names lead to few.
+const MOST_BUSY: usize = 16;
+
 /// A request that may still go to another address.
 struct Open {
     token: Token,
     draft: RequestDraft,
     tried: Hop,
     others: VecDeque<Hop>,
+    is_ours: bool,
 }
 
 /// Requests of one call that may still go to another address.
@@ -103,6 +110,8 @@ pub struct Deliveries {
     open: Vec<Open>,
     /// Where those went that have no answer yet and need a connection, and where the last ACK may have gone at last.
     sent: Vec<(Token, SocketAddr)>,
+    /// Servers that have said 503 in this call: what follows, an ACK among it, goes to others of their name.
+    busy: Vec<SocketAddr>,
     looking_up: JoinSet<(NextHop, Found)>,
     waiting: Queue,
 }
@@ -116,6 +125,7 @@ impl Deliveries {
             signalling,
             open: Vec::new(),
             sent: Vec::new(),
+            busy: Vec::new(),
             looking_up: JoinSet::new(),
             waiting: Queue::default(),
         }
@@ -144,6 +154,7 @@ impl Deliveries {
                         draft,
                         hops,
                         first_only: false,
+                        is_ours: false,
                     })
                     .await;
             }
@@ -201,6 +212,8 @@ impl Deliveries {
         let mut hops = resolved.hops?;
         if hops.len() > 1 {
             self.node.peers.sort(&mut hops, self.node.clock.now());
+            let is_busy = |hop: &Hop| self.busy.contains(&hop.remote);
+            hops.make_contiguous().sort_by_key(is_busy);
         }
         let hop = hops.pop_front().ok_or("the name has no address")?;
         let Some(token) = resolved.token else {
@@ -228,6 +241,7 @@ impl Deliveries {
                 draft: resolved.draft.clone(),
                 tried: hop.clone(),
                 others: hops,
+                is_ours: resolved.is_ours,
             });
         }
         self.sent.retain(|(sent, _)| *sent != token);
@@ -243,25 +257,35 @@ impl Deliveries {
         let Some(position) = self.open.iter().position(|open| open.token == token) else {
             return false;
         };
-        let Open { draft, others, .. } = self.open.swap_remove(position);
+        let Open {
+            draft, others, is_ours, ..
+        } = self.open.swap_remove(position);
         self.send_resolved(Resolved {
             token: Some(token),
             draft,
             hops: Ok(others),
             first_only: false,
+            is_ours,
         })
         .await
         .is_ok()
     }
 
-    /// The same of a request that was refused with this status: one with 503 goes to the next server of the name. Who says for
-    /// how long it takes none is tried last until then, and its connection carries nothing new (TEAMS-063).
+    /// The same of a request that was refused with this status: one with 503 goes to the next server of the name. The one that
+    /// said so is the last of its name for the rest of the call; who says for how long it takes none, until then for all
+    /// calls, and its connection carries nothing new (TEAMS-063).
     pub async fn refused(&mut self, token: Token, status: u16, retry_after: Option<Duration>) -> bool {
         let open = self.open.iter().find(|open| open.token == token);
-        let Some(tried) = open.filter(|_| status == 503).map(|open| open.tried.clone()) else {
+        let Some((tried, is_ours)) = open
+            .filter(|_| status == 503)
+            .map(|open| (open.tried.clone(), open.is_ours))
+        else {
             return false;
         };
-        if let Some(span) = retry_after {
+        if !self.busy.contains(&tried.remote) && self.busy.len() < MOST_BUSY {
+            self.busy.push(tried.remote);
+        }
+        if let Some(span) = retry_after.filter(|_| is_ours) {
             let fault = Fault::told(span, format!("{status} {}", reason_phrase(status)));
             self.node
                 .peers

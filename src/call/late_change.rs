@@ -1,6 +1,6 @@
 //! What Teams asks for in a re-INVITE, above all to hold and to resume, is accepted whatever the other side says to it, and
 //! before Teams loses patience (TEAMS-072). The other side then stays as it was: Teams is not heard there while it holds, nor
-//! hears anything.
+//! hears anything. A hold of anybody else is accepted so where the other side can't take it just now.
 
 use super::asked_change::Consequence;
 use super::change::{Change, Purpose};
@@ -8,7 +8,6 @@ use super::event::Effect;
 use super::id::LegIndex;
 use super::leg::Leg;
 use super::readable::description_of;
-use super::realign::is_passing;
 use super::value::{Call, Phase};
 use crate::dial::LegKind;
 use crate::moment::Moment;
@@ -93,21 +92,20 @@ impl Call {
         if wants_open(offer) && !self.is_open_both_ways(change.to) {
             return false;
         }
-        let answered = self.answer_change(from, offer).is_ok();
-        if answered {
-            self.reconnect(now);
-            self.accept_change(from, now);
-        }
-        answered
+        self.accept_with(from, offer, now)
     }
 
     /// Answers whoever has asked for a hold of which the other side can't be told just now, although nothing is wrong with it: a
     /// refusal would say that of the description. The other side hears of it when it is asked again.
-    pub(super) fn hold_anyhow(&mut self, change: &Change, status: u16, now: Moment) -> bool {
-        let asked = change.asked().filter(|(_, offer)| !wants_open(offer));
-        let Some((from, offer)) = asked.filter(|_| is_passing(status)) else {
-            return false;
-        };
+    pub(super) fn hold_anyhow(&mut self, change: &Change, now: Moment) -> bool {
+        match change.asked().filter(|(_, offer)| !wants_open(offer)) {
+            Some((from, offer)) => self.accept_with(from, offer, now),
+            None => false,
+        }
+    }
+
+    /// False where the two have nothing in common.
+    fn accept_with(&mut self, from: LegIndex, offer: &[u8], now: Moment) -> bool {
         let answered = self.answer_change(from, offer).is_ok();
         if answered {
             self.reconnect(now);

@@ -15,10 +15,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
 
 /// T1s before each further try: together about as many as a transaction lasts (RFC 3261 §17.1.2.2, timer F).
 const PAUSES: [u32; 5] = [2, 4, 8, 16, 32];
-/// From the first failure to the end of the last try, with the usual T1, and addresses that swallow what is sent to them.
+/// From the first failure to the end of the last try.
+const LONGEST_IN_T1: u32 = 124;
+/// The same with the usual T1.
 pub(super) const LONGEST: Duration = Duration::from_secs(62);
 /// What ends while so many wait is given up at once.
 const MOST: usize = 4_096;
@@ -118,15 +121,23 @@ struct Repeated {
 
 impl Repeated {
     async fn run(mut self) {
-        let (mut why, t1) = (String::new(), self.node.config.load().sbc.timers.t1);
+        let t1 = self.node.config.load().sbc.timers.t1;
+        let mut why = "no server has taken it in time".to_owned();
+        if timeout(t1 * LONGEST_IN_T1, self.tries(t1, &mut why)).await != Ok(true) {
+            self.bye.given_up(&self.node, why);
+        }
+    }
+
+    /// Whether one has reached somebody; `why` the last has not.
+    async fn tries(&mut self, t1: Duration, why: &mut String) -> bool {
         for pause in PAUSES {
-            tokio::time::sleep(t1 * pause).await;
+            sleep(t1 * pause).await;
             match self.attempt().await {
-                Ok(()) => return,
-                Err(failed) => why = failed,
+                Ok(()) => return true,
+                Err(failed) => *why = failed,
             }
         }
-        self.bye.given_up(&self.node, why);
+        false
     }
 
     /// Tries every address once. Whoever has heard a BYE ends its call, whatever it answers but for a challenge

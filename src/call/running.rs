@@ -197,7 +197,7 @@ impl Call {
             fresh: say.fresh || usual.fresh,
         };
         let sources = |text: &String| match verb::is_sound(text) {
-            true => vec![Source::Url(self.sound_of_line(leg, text.trim().to_owned()))],
+            true => vec![Source::Url(text.trim().to_owned())],
             false => passages(text).into_iter().map(spoken).collect(),
         };
         say.text.iter().flat_map(sources).collect()

@@ -241,7 +241,8 @@ impl CallTask {
             if let Event::Response { token, message, .. } = &event
                 && let Some(status) = message.status().filter(|status| *status >= 200)
             {
-                if self.deliveries.refused(*token, status, message.retry_after()).await {
+                let asks_still = *message.cseq_method() != Method::Invite || self.call.is_changed_by(*token);
+                if asks_still && self.deliveries.refused(*token, status, message.retry_after()).await {
                     self.tell_again(&event);
                     continue;
                 }

@@ -1,12 +1,11 @@
-//! Bytes on their way to a connection, with the transaction that must hear when they don't arrive.
+//! Bytes on their way to a connection, with whom must hear when they don't arrive: a transaction, or an ACK's shard.
 
 use super::shard::Ack;
 use crate::sip::transaction::TransactionId;
 use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// Bytes for a stream. Dropping it before [`Outgoing::delivered`] reports the transaction as failed, so that no path
-/// can forget to.
+/// Bytes for a stream. Dropping it before [`Outgoing::delivered`] reports them as lost, so that no path can forget to.
 #[derive(Debug)]
 pub struct Outgoing {
     bytes: Bytes,

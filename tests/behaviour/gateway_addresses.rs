@@ -180,11 +180,24 @@ async fn answer(socket: &UdpSocket, (request, sbc): &(String, SocketAddr), statu
 /// is said again.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_draining_server_refuses_in_a_call_goes_to_the_next_address_of_its_name() {
-    let first = UdpSocket::bind("127.1.2.4:0").await.unwrap();
+    tokio::join!(
+        // Left alone by all calls for as long as it has said.
+        drains("Retry-After: 60\r\n", [4, 51], [51, 4, 51, 51]),
+        // By this call alone.
+        drains("", [4, 52], [52, 4, 4, 4]),
+    );
+}
+
+/// The servers are at 127.1.2.x, and these get the BYEs.
+async fn drains(retry_after: &str, servers: [u8; 2], byes: [u8; 4]) {
+    let first = UdpSocket::bind((format!("127.1.2.{}", servers[0]), 0)).await.unwrap();
     let port = first.local_addr().unwrap().port();
-    let second = UdpSocket::bind(("127.1.2.51", port)).await.unwrap();
-    let machine = "\"gw.example.net\" = [\"127.1.2.4\", \"127.1.2.51\"]\n[timers]\nt1 = \"100ms\"\n";
-    let lab = lab_with_gateway(machine, port).await;
+    let second = UdpSocket::bind((format!("127.1.2.{}", servers[1]), port))
+        .await
+        .unwrap();
+    let addresses = servers.map(|last| format!("127.1.2.{last}"));
+    let machine = format!("\"gw.example.net\" = {addresses:?}\n[timers]\nt1 = \"100ms\"\n");
+    let lab = lab_with_gateway(&machine, port).await;
     let contact = format!("sip:x@gw.example.net:{port}");
     let caller = lab.teams.place_call(Dial::new(USER, "112")).await.unwrap();
     let (invite, sbc) = receive(&first, "INVITE ").await;
@@ -195,13 +208,8 @@ async fn what_a_draining_server_refuses_in_a_call_goes_to_the_next_address_of_it
 
     let gateway = async {
         let asked = receive(&first, "INVITE ").await;
-        answer(
-            &first,
-            &asked,
-            "503 Draining",
-            "Retry-After: 60\r\nContent-Length: 0\r\n\r\n",
-        )
-        .await;
+        let more = format!("{retry_after}Content-Length: 0\r\n\r\n");
+        answer(&first, &asked, "503 Draining", &more).await;
         receive(&first, "ACK ").await;
         let again = receive(&second, "INVITE ").await;
         assert_eq!(line(&again.0, "CSeq:"), line(&asked.0, "CSeq:"));
@@ -223,13 +231,11 @@ async fn what_a_draining_server_refuses_in_a_call_goes_to_the_next_address_of_it
     assert_eq!(held.unwrap(), 200);
 
     caller.hang_up().await.unwrap();
-    // The first is left alone for as long as it has said.
-    for (socket, status) in [
-        (&second, "503 Draining"),
-        (&first, "503 Draining"),
-        (&second, "500 Later"),
-        (&second, "200 OK"),
-    ] {
+    for (last, status) in byes
+        .into_iter()
+        .zip(["503 Draining", "503 Draining", "500 Later", "200 OK"])
+    {
+        let socket = if last == servers[0] { &first } else { &second };
         let bye = receive(socket, "BYE ").await;
         answer(socket, &bye, status, "").await;
     }

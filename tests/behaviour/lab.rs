@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
-use tokio::time::Instant;
 
 pub const HUB: &str = "sip.pstnhub.example.com";
 pub const HUB2: &str = "sip2.pstnhub.example.com";
@@ -255,18 +254,19 @@ const LONGEST_GAP: Duration = Duration::from_millis(300);
 /// What is cut or lost has one in each.
 pub async fn both_heard(one: (&Call, f64), other: (&Call, f64)) -> [Heard; 2] {
     let before = [one.0.hears(one.1).await.unwrap(), other.0.hears(other.1).await.unwrap()];
-    let (span, end) = (LONGEST_GAP * 2, Instant::now() + BOUND);
-    loop {
+    let span = LONGEST_GAP * 2;
+    for looks_left in (0..4).rev() {
         let (at_one, at_other) = tokio::join!(one.0.listen(span), other.0.listen(span));
         let all = [(at_one.unwrap(), one.1), (at_other.unwrap(), other.1)];
         if all
             .iter()
             .all(|(heard, tone)| heard.is_tone(*tone) && heard.longest_gap <= LONGEST_GAP)
         {
-            return before;
+            break;
         }
-        assert!(Instant::now() < end, "{all:?}");
+        assert_ne!(looks_left, 0, "{all:?}");
     }
+    before
 }
 
 /// The middle of 127.x.y.z, which nobody else has.

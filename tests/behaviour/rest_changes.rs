@@ -139,7 +139,7 @@ async fn a_callee_that_is_screened_gets_no_other_application() {
     for (change, why) in [
         (
             json!({ "call_hook": hook }),
-            "call_hook: this leg is screened: the caller does not talk to it yet",
+            "call_hook: the caller does not talk to this leg: it is screened, or gone",
         ),
         (
             json!({ "child_call_hook": hook }),

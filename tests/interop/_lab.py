@@ -79,10 +79,10 @@ class Score:
 
     What a peer that has crashed leaves undone says nothing of anybody else: its scenario begins anew, twice at most. The binary is no
     peer. Once it begins anew for what was not heard: the machine may have kept anybody on the way from running, and that does not come
-    twice; sound that is broken does."""
+    twice; sound that is broken does. So does sound that is broken now and then: two scenarios of a script may begin anew for that."""
 
     def __init__(self):
-        self.passed, self.failed, self.lock = 0, 0, threading.Lock()
+        self.passed, self.failed, self.unheard, self.lock = 0, 0, 0, threading.Lock()
         self.only = sys.argv[1:]
 
     def run(self, name, scenario, *args):
@@ -99,7 +99,10 @@ class Score:
                 unheard = isinstance(failure, Unheard)
             except Exception:
                 verdict, why = "FAILED", "\n" + traceback.format_exc()
-            if not (FALLEN in why and attempt < 2 or unheard and attempt == 0):
+            with self.lock:
+                self.unheard += unheard
+                forgiven = unheard and attempt == 0 and self.unheard <= 2
+            if not (FALLEN in why and attempt < 2 or forgiven):
                 break
             print(f"anew   {name}{why}", flush=True)
         with self.lock:

@@ -280,7 +280,7 @@ fn out_of_place(call: &LiveCall, sid: CallSid, wish: &Wish) -> Option<&'static s
         Wish::Part { .. } if status.bridged.is_none() => Some("child_call_hook: the caller talks to no callee"),
         Wish::Redirect(_) if !own && !answered => Some("call_hook: this leg has not answered, or is gone"),
         Wish::Redirect(_) if !own && status.bridged != Some(sid) => {
-            Some("call_hook: this leg is screened: the caller does not talk to it yet")
+            Some("call_hook: the caller does not talk to this leg: it is screened, or gone")
         }
         Wish::Boost(_) if status.bridged.is_none() => Some("boostAudioSignal: this leg talks to nobody"),
         _ => None,

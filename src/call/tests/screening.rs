@@ -427,8 +427,7 @@ fn a_screening_moves_to_where_its_redirect_leads_and_nobody_else_does() {
         second.leg,
         &json!([{ "verb": "redirect", "actionHook": "/g" }]),
     );
-    let prompt =
-        json!([{ "verb": "say", "text": "/hello.wav" }, { "verb": "play", "url": "/p.wav", "actionHook": "/g" }]);
+    let prompt = json!([{ "verb": "say", "text": "hello" }, { "verb": "play", "url": "/p.wav", "actionHook": "/g" }]);
     answer_on(&mut rig, first.leg, &prompt);
     while rig.last_question().leg != first.leg {
         rig.sound_ends();

@@ -187,6 +187,10 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
         refer,
         account,
         allow_sip_networks: allow_sip_networks.unwrap_or_default(),
+        assigned: numbers
+            .iter()
+            .filter_map(|entry| Some((entry.assigned.clone()?, entry.span.first())))
+            .collect(),
         numbers,
         outside_caller: outside_caller.unwrap_or(OutsideCaller::Refuse),
         forward_pai: flag(

@@ -7,6 +7,7 @@ use crate::config::names::{
 };
 use crate::config::network::Network;
 use crate::config::number::{E164, NumberSpan};
+use std::collections::HashMap;
 
 /// A tenant. Its numbers, names and carriers are nobody else's business (TEAMS-108).
 #[derive(Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct Tenant {
     pub allow_sip_networks: Vec<Network>,
     /// In the order of the file.
     pub numbers: Vec<NumberEntry>,
+    /// Those that Teams knows in another form, by that.
+    pub assigned: HashMap<AssignedForm, E164>,
     /// A call out of Teams whose caller number is not the tenant's.
     pub outside_caller: OutsideCaller,
     /// Its trunk has ForwardPai: what asks for privacy there stands in every call, and says nothing.
@@ -55,8 +58,7 @@ impl Tenant {
 
     /// The number that Teams knows in this form.
     pub fn number_assigned(&self, form: &str) -> Option<E164> {
-        let is_it = |entry: &&NumberEntry| entry.assigned.as_ref().is_some_and(|known| known.as_str() == form);
-        self.numbers.iter().find(is_it).map(|entry| entry.span.first())
+        self.assigned.get(form).copied()
     }
 
     /// All of its trunk names, its own one first.

@@ -136,8 +136,8 @@ pub struct RawNumber {
     #[schemars(extend("default" = "teams"))]
     pub to: Option<At<RawTo>>,
     /// The form in which a single number of a Teams user is assigned in Teams, where that is another one: mostly a main number
-    /// with an extension, `+12065550100;ext=1234`. Calls to `number` go there, as do
-    /// calls to its main number with that extension; who calls or forwards from there shows `number`.
+    /// with an extension, `+12065550100;ext=1234`. Calls to `number` go there, as do those of carriers and users
+    /// to its main number with that extension, where that is nobody else's; who calls or forwards from there shows `number`.
     pub assigned: Option<At<String>>,
     /// Straight to the user's voicemail, without ringing.
     #[schemars(extend("default" = false))]

@@ -174,13 +174,11 @@ impl<U: TransactionUser> ShardTask<U> {
     }
 
     fn acknowledge(&mut self, ack: Box<Ack>) {
-        let (bytes, to) = match self.transports.sent_by(ack.hop.listener) {
-            Some(sent_by) => (
-                self.transactions.ack(&ack.draft, &ack.hop, sent_by),
-                SendTo::Hop(ack.hop.clone()),
-            ),
-            None => return FailureReport::of_ack(ack, self.unsent_acks.clone()).fail(),
+        let Some(sent_by) = self.transports.sent_by(ack.hop.listener) else {
+            return FailureReport::of_ack(ack, self.unsent_acks.clone()).fail();
         };
+        let bytes = self.transactions.ack(&ack.draft, &ack.hop, sent_by);
+        let to = SendTo::Hop(ack.hop.clone());
         let report = FailureReport::of_ack(ack, self.unsent_acks.clone());
         // Dropping it gives the ACK back.
         let _not_sent = self.transports.send(&to, Outgoing::ack(bytes, report));

@@ -92,16 +92,22 @@ pub(super) fn news(
             );
         }),
         CallNews::AckNotSent { why } => warn!(why = lines.text(why), "an ACK could not be sent"),
-        CallNews::ByeDelayed { leg, why } => warn!(
-            leg = leg.0,
-            why = lines.text(why),
-            "a BYE has not reached the far side; it is said again for half a minute"
-        ),
-        CallNews::ByeNotSent { leg, why } => warn!(
-            leg = leg.0,
-            why = lines.text(why),
-            "a BYE was given up: the far side keeps the call until its own timers end it"
-        ),
+        CallNews::ByeDelayed { leg, why } => lines.throttles.byes_delayed.say(|withheld| {
+            warn!(
+                leg = leg.0,
+                why = lines.text(why),
+                withheld,
+                "a BYE has not reached the far side; it is said again for half a minute"
+            );
+        }),
+        CallNews::ByeNotSent { leg, why } => lines.throttles.byes_given_up.say(|withheld| {
+            warn!(
+                leg = leg.0,
+                why = lines.text(why),
+                withheld,
+                "a BYE was given up: the far side keeps the call until its own timers end it"
+            );
+        }),
         CallNews::TransportPassedOver { leg, named } => info!(
             leg = leg.0,
             named = lines.text(named),

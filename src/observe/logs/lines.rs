@@ -37,6 +37,8 @@ pub(super) struct Throttles {
     pub strangers: Throttle,
     pub refers: Throttle,
     pub replaces: Throttle,
+    pub byes_delayed: Throttle,
+    pub byes_given_up: Throttle,
     pub accepts: Throttle,
     pub overflows: Throttle,
     pub late_answers: Throttle,

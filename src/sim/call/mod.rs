@@ -32,7 +32,7 @@ use task::Task;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-/// No wait lasts longer.
+/// No wait lasts longer, but for that for a tone.
 pub const BOUND: Duration = Duration::from_secs(10);
 /// How long a tone is waited for: a ringing tone is heard for one second in five, and who missed it hears one of the next.
 const LISTENING: Duration = Duration::from_secs(20);
