@@ -74,13 +74,17 @@ class HubLab(Lab):
             )
             # Its children are processes of their own.
             TAKEN_BACK.append(self.end_kamailio)
-            until(self.hub_listens, 15, "kamailio listens")
+            until(self.hub_answers, 30, "kamailio takes connections")
             super().start()
 
-    def hub_listens(self):
+    def hub_answers(self):
+        """It listens before it has the processes that speak TLS."""
         expect(self.kamailio.process.poll() is None, f"kamailio ended: {self.kamailio.tail()}")
-        with socket.socket() as probe:
-            return probe.connect_ex((self.teams, 5081)) == 0
+        try:
+            self.tls_to_hub(port=5081).close()
+        except OSError:
+            return False
+        return True
 
     def end_kamailio(self):
         """Politely, for it ends its children then; else all of them."""
