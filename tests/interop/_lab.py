@@ -113,7 +113,7 @@ class Score:
             print(f"{verdict:6} {name} ({time.monotonic() - begun:.1f} s){why}", flush=True)
         return verdict == "ok"
 
-    def side_by_side(self, scenarios, width=6):
+    def side_by_side(self, scenarios, width=4):
         """Runs (name, function, arguments…) in parallel."""
         with ThreadPoolExecutor(width) as pool:
             for future in [pool.submit(self.run, *scenario) for scenario in scenarios]:

@@ -135,6 +135,14 @@ class HubLab(Lab):
         found = [told.split("hub: ", 1)[1] for told in text.splitlines() if "hub: " in told]
         return [told for told in found if re.search(pattern, told)]
 
+    def inside(self):
+        """Requests in dialogs. An ACK that is said again is one: who was slow to hear it has said its 200 again."""
+        found = []
+        for told in self.said("^in-dialog "):
+            if not (found and told == found[-1] and told.startswith("in-dialog ACK ")):
+                found.append(told)
+        return [told.split()[1] for told in found]
+
     def keeps_the_rules(self):
         wrong = self.said("^(refused|strayed|stranger) ")
         expect(not wrong, f"the hub found fault: {wrong}")
@@ -297,7 +305,7 @@ def carrier_calls_the_user():
             pair.carrier.wait("message", since=at_carrier, call="out", line=lambda text: text.startswith("SIP/2.0 200"))
         pair.hear("out", t, label="resumed")
         pair.end(pair.carrier, "out", pair.teams, t)
-        inside = [told.split()[1] for told in pair.lab.said("^in-dialog ")]
+        inside = pair.lab.inside()
         expect(inside == ["ACK", "INVITE", "ACK", "INVITE", "ACK", "BYE"], f"requests by the Record-Route: {inside}")
         pair.lab.keeps_the_rules()
 
@@ -315,7 +323,7 @@ def user_calls_the_carrier():
         pair.teams.wait("message", since=at_teams, call=t, line=lambda text: text.startswith("SIP/2.0 200"))
         pair.hear(c, t, label="resumed")
         pair.end(pair.carrier, c, pair.teams, t)
-        inside = [told.split()[1] for told in pair.lab.said("^in-dialog ")]
+        inside = pair.lab.inside()
         expect(inside == ["BYE"], f"requests by the Record-Route: {inside}")
         pair.lab.keeps_the_rules()
 
@@ -338,7 +346,7 @@ def idle_connections():
         until(lambda: not pair.lab.connections(), 20, "the hub closes what is silent")
         pair.hear("out", t, label="closed")
         pair.end(pair.carrier, "out", pair.teams, t)
-        inside = [told.split()[1] for told in pair.lab.said("^in-dialog ")]
+        inside = pair.lab.inside()
         expect(inside == ["ACK", "BYE"], f"requests by the Record-Route: {inside}")
         pair.one_more("5061")
         pair.lab.keeps_the_rules()
@@ -362,7 +370,7 @@ def hands_the_call_on():
         pair.hear("out", another, label="transferred", teams=600)
         pair.end(pair.carrier, "out", pair.teams, another)
         expect(pair.lab.said(f"^INVITE at 5061 to .* ruri {re.escape(target)} "), f"the hub got {pair.lab.said('^INVITE ')}")
-        inside = [told.split()[1] for told in pair.lab.said("^in-dialog ")]
+        inside = pair.lab.inside()
         expect(sorted(inside) == ["ACK", "ACK", "BYE", "NOTIFY", "NOTIFY"], f"requests by the Record-Route: {inside}")
         pair.lab.keeps_the_rules()
 
