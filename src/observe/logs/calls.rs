@@ -146,7 +146,7 @@ pub(super) fn news(
                 "this leg's peer was not to be taken off hold: the other side is told that it is on hold"
             );
         }),
-        CallNews::ChangePutOff { leg, status, held } => lines.throttles.refers.say(|withheld| {
+        CallNews::ChangePutOff { leg, status, held } => lines.throttles.changes_put_off.say(|withheld| {
             let what = match held {
                 true => "this leg's peer could not be told that it is on hold; it is asked again, and the hold was accepted",
                 false => "this leg's peer could not be asked for what the other side wants, which may ask again: 500",

@@ -37,6 +37,7 @@ pub(super) struct Throttles {
     pub strangers: Throttle,
     pub refers: Throttle,
     pub replaces: Throttle,
+    pub changes_put_off: Throttle,
     pub byes_delayed: Throttle,
     pub byes_given_up: Throttle,
     pub accepts: Throttle,
